@@ -1,0 +1,171 @@
+"""Memory in the forward pass of an untouched LLM: persistent hooks on its decoder and on some of its layers.
+
+The hooks do nothing until a `Binding` is bound (`MemoryHooks.bind`), which lasts for one call: one `forward`, or one
+whole `generate`. The cue tokens travel with the KV cache as one extra cache layer, so that reordering, cropping and
+repeating the cache carry them.
+
+Letters: B sequences, T new tokens, M memory slots, H hidden size.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.adapter import ProjectedMemory, layer_norm_like, repeat_to, split_rows
+from widedeep_kb.memory.encoding import NO_TOKEN
+from widedeep_kb.memory.reader import Reader
+from widedeep_kb.memory.writer import token_features
+
+
+@dataclass
+class Binding:
+    """The memory of one call.
+
+    Attributes:
+        rows: [B, R, S x 2W] rows of each sequence's facts (all zeros = no row), or None for no wide memory.
+        use_deep: whether the deep memory is read.
+        observe: called as observe(adapter index, wide weights [B, A, T, 1 + M] or None, deep mass [B, T, Q] or None).
+        projected: adapter index -> this call's projected keys and values; filled on first use.
+        cues: [B, T, 3H] features of the current tokens and the two before each; set by the decoder's pre-hook.
+    """
+
+    rows: Tensor | None = None
+    use_deep: bool = False
+    observe: object | None = None
+    projected: dict[int, tuple[ProjectedMemory, Tensor]] = field(default_factory=dict)
+    cues: Tensor | None = None
+
+
+class MemoryHooks:
+    """Attaches a reader to a frozen LLM for as long as both live; `remove` detaches it.
+
+    Args:
+        lm: the frozen LLM; neither its code nor its weights change.
+        reader: the trained part, moved to the LLM's device by the caller.
+    """
+
+    def __init__(self, lm: FrozenLM, reader: Reader) -> None:
+        self.lm, self.reader = lm, reader
+        self.binding: Binding | None = None
+        self._signature = inspect.signature(type(lm.decoder).forward)
+        self._handles = [lm.decoder.register_forward_pre_hook(self._before_decoder, with_kwargs=True)]
+        for i, layer_idx in enumerate(reader.config.adapter_layers):
+            self._handles.append(lm.layers[layer_idx].register_forward_hook(self._make_layer_hook(i)))
+
+    def remove(self) -> None:
+        """Detach from the LLM."""
+        for handle in self._handles:
+            handle.remove()
+
+    @contextmanager
+    def bind(self, binding: Binding) -> Iterator[Binding]:
+        """Make `binding` the memory of every LLM call inside the `with` block."""
+        assert self.binding is None, "a memory is already bound to this LLM"
+        self.binding = binding
+        try:
+            yield binding
+        finally:
+            self.binding = None
+
+    def _before_decoder(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        if self.binding is None or self.binding.rows is None:
+            return None
+        bound = self._signature.bind_partial(module, *args, **kwargs)
+        values = {**bound.arguments, **bound.arguments.pop("kwargs", {})}
+        input_ids, cache = values.get("input_ids"), values.get("past_key_values")
+        if input_ids is None:
+            raise ValueError("memory needs input_ids: the LLM was called with inputs_embeds")
+        tokens = _without_padding(input_ids, values.get("attention_mask"))
+        needs_cache = cache is None and values.get("use_cache", module.config.use_cache) and not torch.is_grad_enabled()
+        if needs_cache:
+            cache = DynamicCache(config=module.config)
+            values["past_key_values"] = cache
+        history = _with_history(tokens, cache, num_layers=len(self.lm.layers))
+        self.binding.cues = self._cue_features(history, num_new=tokens.shape[1])
+        if needs_cache:
+            values.pop("self")
+            return (), values
+        return None
+
+    def _cue_features(self, history: Tensor, *, num_new: int) -> Tensor:
+        """[B, T, 3H]: features of each new token and the two before it."""
+        num_cues = 3
+        width = history.shape[1]
+        padded = F.pad(history, (num_cues, 0), value=NO_TOKEN)
+        stacked = [padded[:, num_cues - back : num_cues - back + width][:, -num_new:] for back in range(num_cues)]
+        return token_features(torch.stack(stacked, dim=-1), self.lm.embedding_weight).flatten(-2)
+
+    def _make_layer_hook(self, index: int):  # noqa: ANN202 - a hook's signature is torch's
+        def hook(_module: nn.Module, _args: tuple, output: Tensor | tuple) -> Tensor | tuple | None:
+            if self.binding is None:
+                return None
+            hidden = output[0] if isinstance(output, tuple) else output
+            changed = self._read(index, hidden)
+            return (changed, *output[1:]) if isinstance(output, tuple) else changed
+
+        return hook
+
+    def _read(self, index: int, hidden: Tensor) -> Tensor:
+        binding, adapter = self.binding, self.reader.adapters[index]
+        normed = layer_norm_like(adapter.norm, hidden)
+        weights = deep_mass = None
+        addition = torch.zeros((), device=hidden.device)
+        if binding.rows is not None:
+            memory, mask = self._project(index, hidden.shape[0])
+            addition, weights = adapter(normed, memory, memory_mask=mask, cues=binding.cues)
+        if binding.use_deep and self.reader.has_deep:
+            threshold = self.reader.config.null_threshold
+            deep, deep_mass = self.reader.deep_readers[index](normed, self.reader.deep_pool, null_threshold=threshold)
+            addition = addition + deep
+        if binding.observe is not None:
+            binding.observe(index, weights, deep_mass)
+        return hidden + addition.to(hidden.dtype)
+
+    def _project(self, index: int, batch_size: int) -> tuple[ProjectedMemory, Tensor]:
+        known = self.binding.projected.get(index)
+        if known is None:
+            keys, values, mask = split_rows(self.binding.rows, slot_width=self.reader.config.slot_width)
+            known = (self.reader.adapters[index].project(keys, values), mask)
+            self.binding.projected[index] = known
+        memory, mask = known
+        if mask.shape[0] == batch_size:
+            return known
+        repeated = ProjectedMemory(repeat_to(memory.keys, batch_size), repeat_to(memory.values, batch_size))
+        self.binding.projected[index] = (repeated, repeat_to(mask, batch_size))
+        return self.binding.projected[index]
+
+
+def _without_padding(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """`input_ids` [B, T] with padded positions as NO_TOKEN."""
+    if attention_mask is None or attention_mask.dim() != 2:
+        return input_ids
+    return input_ids.masked_fill(attention_mask[:, -input_ids.shape[1] :] == 0, NO_TOKEN)
+
+
+def _with_history(tokens: Tensor, cache: Cache | None, *, num_layers: int) -> Tensor:
+    """All tokens seen so far [B, past + T]; where there is a cache they are kept in it as one more layer."""
+    if cache is None:
+        return tokens
+    if not isinstance(cache, DynamicCache):
+        raise ValueError(f"memory needs a DynamicCache, the LLM was given a {type(cache).__name__}")
+    while len(cache.layers) < num_layers:
+        cache.layers.append(DynamicLayer())
+    if len(cache.layers) == num_layers:
+        past = cache.get_seq_length()
+        layer = DynamicLayer()
+        if past:
+            unknown = tokens.new_full((tokens.shape[0], 1, past, 1), NO_TOKEN)
+            layer.update(unknown, unknown)
+        cache.layers.append(layer)
+    states = tokens[:, None, :, None]
+    kept, _ = cache.layers[num_layers].update(states, states)
+    return kept[:, 0, :, 0]
