@@ -1,0 +1,120 @@
+"""Base of the systems that put facts into the LLM's prompt: they differ only in which facts they show."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.systems.prompts import DEFAULT_FORMAT, Context, PromptFormat, Shot, build_prompt
+from widedeep_kb.systems.protocol import Answer
+
+MAX_SHOT_FACTS = 4  # a shot shows the layout; all facts of its subject would only fill the prompt
+
+
+class PromptedSystem(ABC):
+    """An LLM with facts, or none, in its prompt.
+
+    Args:
+        lm: the frozen LLM.
+        prompt_format: the layout; `tune_format` finds the best.
+        shots: worked examples, at least as many as the format uses; their contexts are set by the system.
+        max_new_tokens: most tokens of an answer.
+        batch_size: prompts in one call of the LLM.
+    """
+
+    def __init__(
+        self,
+        lm: FrozenLM,
+        *,
+        prompt_format: PromptFormat = DEFAULT_FORMAT,
+        shots: Sequence[Shot] = (),
+        max_new_tokens: int = 32,
+        batch_size: int = 16,
+    ) -> None:
+        self.lm = lm
+        self.prompt_format = prompt_format
+        self.shots = tuple(shots)
+        self.max_new_tokens = max_new_tokens
+        self.batch_size = batch_size
+
+    @abstractmethod
+    def ingest(self, facts: pl.DataFrame) -> None:
+        """Take in facts, a frame in `FACT_SCHEMA`; a second call replaces the first."""
+
+    @abstractmethod
+    def contexts(self, questions: Sequence[str], *, fact_ids: Sequence[str | None] | None) -> list[Context]:
+        """The facts shown with each question, the most important first.
+
+        Args:
+            questions: raw texts.
+            fact_ids: the right fact of each question, for a system that is told it.
+        """
+
+    def generate(self, questions: Sequence[str], *, fact_ids: Sequence[str | None] | None = None) -> list[Answer]:
+        """Answer questions, one answer each, in order.
+
+        Args:
+            questions: raw texts.
+            fact_ids: the right fact of each question, for a system that is told it.
+
+        Raises:
+            ValueError: a prompt is too long for the LLM even without facts, or the format needs more shots.
+        """
+        if not questions:
+            return []
+        start = time.perf_counter()
+        contexts = self.contexts(questions, fact_ids=fact_ids)
+        fitted = [self._fit(question, context) for question, context in zip(questions, contexts, strict=True)]
+        generations = self.lm.generate_texts(
+            [prompt for prompt, _ in fitted], max_new_tokens=self.max_new_tokens, batch_size=self.batch_size
+        )
+        latency_ms = (time.perf_counter() - start) * 1000 / len(questions)
+        return [
+            Answer(
+                text=generation.text,
+                confidence=None,
+                evidence=list(context.fact_ids),
+                prompt_tokens=generation.num_prompt_tokens,
+                generated_tokens=generation.num_generated_tokens,
+                latency_ms=latency_ms,
+            )
+            for generation, (_, context) in zip(generations, fitted, strict=True)
+        ]
+
+    def with_contexts(self, shots: Sequence[Shot]) -> tuple[Shot, ...]:
+        """The same shots with the facts this system would show, at most `MAX_SHOT_FACTS`, the answering one among them."""
+        contexts = self.contexts([shot.question for shot in shots], fact_ids=[shot.fact_id for shot in shots])
+        return tuple(
+            replace(shot, context=_keep(context, fact_id=shot.fact_id))
+            for shot, context in zip(shots, contexts, strict=True)
+        )
+
+    def _fit(self, question: str, context: Context) -> tuple[str, Context]:
+        """The prompt with as many facts as the LLM has positions for, and those facts.
+
+        Raises:
+            ValueError: the prompt is too long even without facts.
+        """
+        max_tokens = self.lm.model.config.get_text_config().max_position_embeddings - self.max_new_tokens
+        for num_facts in range(len(context.statements), -1, -1):
+            kept = context.first(num_facts)
+            prompt = build_prompt(
+                self.lm, question, context=kept, shots=self.shots, prompt_format=self.prompt_format
+            )
+            num_tokens = len(self.lm.encode([prompt])[0])
+            if num_tokens <= max_tokens:
+                return prompt, kept
+        raise ValueError(f"a prompt of {num_tokens} tokens exceeds the LLM's {max_tokens}: {question[:60]!r}")
+
+
+def _keep(context: Context, *, fact_id: str | None) -> Context:
+    """The first facts of a shot's context; the answering one takes the last place where it would be cut off."""
+    if len(context.fact_ids) <= MAX_SHOT_FACTS or fact_id not in context.fact_ids[MAX_SHOT_FACTS:]:
+        return context.first(MAX_SHOT_FACTS)
+    head, i = context.first(MAX_SHOT_FACTS - 1), context.fact_ids.index(fact_id)
+    return Context((*head.statements, context.statements[i]), (*head.fact_ids, fact_id))
