@@ -118,7 +118,7 @@ def frame_from_records(records: Iterable[Mapping[str, Any]], schema: Schema, *, 
         if not set(map(type, values)) <= {str, type(None)} or schema[name] == TEXT_LIST:
             values = [cell(v, name, schema[name], origin, row) for row, v in enumerate(values, start=1)]
         try:
-            columns.append(pl.Series(name, values, dtype=TEXT_LIST if schema[name] == TEXT_LIST else TEXT))
+            columns.append(_list_series(name, values) if schema[name] == TEXT_LIST else pl.Series(name, values, TEXT))
         except UnicodeEncodeError:  # a lone surrogate, such as JSON's "\ud800", is no text
             row = next(row for row, v in enumerate(values, start=1) if _has_lone_surrogate(v))
             refuse(values[row - 1], origin=origin, row=row, why=f"{name} is not valid Unicode")
@@ -210,7 +210,21 @@ def _parse_lists(column: pl.Series, *, origin: str) -> pl.Series:
     known = pl.Series(list(parsed), dtype=TEXT)
     is_bad = (column != "") & ~column.is_in(known.implode())
     refuse_first(is_bad, column, origin=origin, why="is not a JSON array of strings")
-    return pl.Series(column.name, [parsed.get(cell, []) for cell in column.to_list()], dtype=TEXT_LIST)
+    return _list_series(column.name, [parsed.get(cell) for cell in column.to_list()])
+
+
+def _list_series(name: str, values: Sequence[list[str] | None]) -> pl.Series:
+    """Build a column of lists, empty for None, from one flat column: `pl.Series` takes 15 us a list."""
+    filled = [(row, items) for row, items in enumerate(values) if items]
+    flat = pl.DataFrame(
+        {
+            "row": pl.Series([row for row, items in filled for _ in items], dtype=pl.Int64),
+            name: pl.Series([item for _, items in filled for item in items], dtype=TEXT),
+        }
+    )
+    rows = pl.DataFrame({"row": pl.int_range(len(values), eager=True)})
+    lists = flat.group_by("row", maintain_order=True).agg(name)
+    return rows.join(lists, on="row", how="left", maintain_order="left")[name].fill_null([])
 
 
 def is_blank(text: pl.Expr) -> pl.Expr:
