@@ -14,6 +14,15 @@ from widedeep_kb.sources.corpus import Corpus, checked_facts
 from widedeep_kb.sources.questions import PLACEHOLDER, natural_questions
 
 NOMINAL = re.compile(r"^The (?P<noun>.+?) (?:of|used by|for) \{\},? (?:is|was)(?P<rest>.*)$")
+POSSESSIVE = re.compile(r"^\{\}'s (?P<noun>.+?) (?:is|are)(?: an?| in)?$")
+SPECIAL = {  # templates whose words without the subject make no noun phrase
+    "In {}, an official language is": "official language",
+    "In {}, the language spoken is": "language spoken",
+    "In {}, they understand": "language understood",
+    "The law in {} declares the language": "language declared by law",
+    "The genre played by {} is": "genre played",
+    "The music label representing {} is": "music label",
+}
 
 
 def load(folder: Path) -> Corpus:
@@ -40,8 +49,10 @@ def load(folder: Path) -> Corpus:
 
 def relation_of(template: str) -> str:
     """Name the relation of a statement template: "The mother tongue of {} is" -> "mother tongue", else its words."""
-    match = NOMINAL.match(template)
-    if match:
+    if template in SPECIAL:
+        return SPECIAL[template]
+    if match := NOMINAL.match(template):
         return f"{match['noun']} {match['rest'].strip(' ,')}".strip()
-    words = re.sub(r"\{\}('s)?", " ", template)
-    return " ".join(words.replace(",", " ").split())
+    if match := POSSESSIVE.match(template):
+        return match["noun"]
+    return " ".join(template.replace("{}", " ").replace(",", " ").split())

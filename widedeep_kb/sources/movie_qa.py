@@ -1,7 +1,7 @@
 """Movie roles: who acted as a role in a film (MIT, technion-cs-nlp/LLMsKnow).
 
-In: train.parquet (Question, Answer), where every question reads "Who acted as ROLE in the movie 'FILM'?". The subject is
-the film and the relation "actor who played ROLE", so that nearly every fact has a relation of its own.
+In: train.parquet (Question, Answer), where every question reads "Who acted as ROLE in the movie 'FILM'?". The subject
+is the film and the relation "actor who played ROLE", so that nearly every fact has a relation of its own.
 """
 
 from pathlib import Path

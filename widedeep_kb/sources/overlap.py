@@ -1,7 +1,7 @@
 """What training and evaluation share, and how to take it out of the training corpora.
 
-In: facts in `FACT_SCHEMA` and templates by relation, of both sides. Out: counts, or the corpora without the shared part.
-Names are compared by `schema.normalise_text`; a subject is shared when any of its names is a name of the other side.
+In: facts in `FACT_SCHEMA` and templates by relation, of both sides. Out: counts, or the corpora without the shared
+part. Names are compared by `schema.normalise_text`; a subject is shared when any of its names is one of the other side.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ def measure_overlap(
         num_relations=len(relations),
         num_templates=len(templates),
         object_share=len(seen) / max(1, objects.len()),
-        examples=tuple([*subjects[:3], *relations[:3], *templates[:3]]),
+        examples=(*subjects[:3], *relations[:3], *templates[:3]),
     )
 
 

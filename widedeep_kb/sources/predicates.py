@@ -11,7 +11,7 @@ SPELLINGS = {"containedby": "contained by", "citytown": "city or town", "cvg": "
 def readable_predicates(predicates: Iterable[str]) -> dict[str, str]:
     """Name each predicate by its last path segment; one whose name is taken takes in more of its path.
 
-    A compound predicate (`/a/b/c./d/e/f`) goes through a middle node: its names are `f`, `c f`, `b c f`, then all words.
+    A compound predicate (`/a/b/c./d/e/f`) goes through a middle node: its names are `f`, `c f`, `b c f`, all words.
 
     Args:
         predicates: each once; an earlier one has the first choice, so the most frequent should come first.

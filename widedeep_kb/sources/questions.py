@@ -19,11 +19,12 @@ TEMPLATE_SCHEMA: dict[str, pl.DataType] = {
     "shares_word": pl.Boolean(),
 }
 PLACEHOLDER = "{subject}"
-FUNCTION_WORDS = frozenset(
-    "a an and are as at be by called came can come did do does for from get give go had has have how i if in is it its "
-    "many me much my name named of off on one or s shall should tell than that the their they this to was were what "
-    "when where which who whom whose will with would you".split()
-)
+FUNCTION_WORD_TEXT = """
+a an and are as at be by called came can come did do does for from get give go had has have how i if in is it its many
+me much my name named of off on one or per s shall should tell than that the their they this to was were what when where
+which who whom whose will with would you
+"""
+FUNCTION_WORDS = frozenset(FUNCTION_WORD_TEXT.split())
 NUMBER = r"^[+\-−]?\d[\d,]*(\.\d+)?([eE][+\-]?\d+)?%?( [^\s\d]\S*( \S+)?)?$"
 CODE = r"^(\S*[\d/_.@:]\S*|[A-Z]{1,4})$"
 

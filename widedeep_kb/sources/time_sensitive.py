@@ -16,7 +16,7 @@ from widedeep_kb.sources.corpus import Corpus, checked_facts
 from widedeep_kb.sources.properties import property_name
 from widedeep_kb.sources.questions import content_words, value_kinds
 
-MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DATE = r"(?:(?P<{0}month>[A-Z][a-z]{{2}}) )?(?P<{0}year>\d{{3,4}})"
 RANGE = re.compile(rf"\b[Ff]rom {DATE.format('first_')} to {DATE.format('last_')}\b")
 
