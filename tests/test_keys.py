@@ -1,0 +1,101 @@
+"""Words stay whole, keys stay the same for ever, n-grams and inflected readings are all there."""
+
+import numpy as np
+import pytest
+
+from widedeep_kb.keys import encode, find_variants, hash_words, ngram_keys, normalise, text_keys, word_variants, words
+
+PARIS = [11292911246333961602, 4817446480987149261]
+NEW_YORK = (6989879101864321843, 10095953581622861270)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('Who made "C++"?', ["who", "made", "c++"]),
+        ("Is C# older than C?", ["is", "c#", "older", "than", "c"]),
+        ("AT&T's seat", ["at&t's", "seat"]),
+        ("What does api.Widget.rowCount return?", ["what", "does", "api.widget.rowcount", "return"]),
+        ("(1bc0:1001).", ["1bc0:1001"]),
+        ("`foo()` and foo", ["foo()", "and", "foo"]),
+        ("O’Brien, of Liverpool F.C.!", ["o'brien", "of", "liverpool", "f.c"]),
+        ("Jean-Paul — “Rent (film)”", ["jean-paul", "rent", "film"]),
+        ("non\u2011breaking Ｃ＋＋", ["non-breaking", "c++"]),
+        ("Paris,France has 1,000; -12.5 or 10%", ["paris", "france", "has", "1,000", "-12.5", "or", "10%"]),
+        (".NET and AC/DC ?", [".net", "and", "ac/dc"]),
+        ("The !!! concert", ["the", "!!!", "concert"]),
+        ("東京都の人口", ["東", "京", "都", "の", "人", "口"]),
+        ("서울의 ABC공사", ["서", "울", "의", "abc", "공", "사"]),
+        ("İstanbul ΟΔΟΣ Straße", ["istanbul", "οδοσ", "strasse"]),
+        ("Москва? القاهرة، नई", ["москва", "القاهرة", "नई"]),
+        ("", []),
+        (" ? \n", []),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+    encoded = encode(["x", text])
+    assert [encoded.folded[i] for i in encoded.word_ids[encoded.offsets[1] :]] == expected
+
+
+def test_normalise() -> None:
+    assert normalise("  Ｏ’BRIEN\t and\nSons ") == normalise("o'brien and . sons")
+    assert normalise("C++") != normalise("C#") != normalise("C")
+
+
+def test_keys_are_the_same_on_every_machine_and_version() -> None:
+    assert hash_words(["paris"]).tolist() == [PARIS]
+    keys, checks = text_keys(encode(["New York", "new  YORK?", "York New", "New", "C++", "C#", "C"]))
+    assert (int(keys[0]), int(checks[0])) == NEW_YORK
+    assert keys[0] == keys[1]
+    assert len(set(keys.tolist())) == 6
+    assert len(set(checks.tolist())) == 6
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("widgets", ["widget"]),
+        ("widget's", ["widget"]),
+        ("c++'s", ["c++"]),
+        ("u.s.'s", ["u.s"]),
+        ("cities", ["citie", "city"]),
+        ("1bc0:1001s", ["1bc0:1001"]),
+        ("boxes", ["boxe", "box"]),
+        ("james", []),
+        ("paris", []),
+        ("glass", []),
+        ("is", []),
+    ],
+)
+def test_variants(word: str, expected: list[str]) -> None:
+    assert set(word_variants(word)) <= set(expected)
+    assert set(expected[-1:]) <= set(word_variants(word))
+
+
+def test_every_ngram_of_known_words_is_there_and_no_other() -> None:
+    texts = ["the big red box", "boxes of Big red"]
+    encoded = encode(texts)
+    known = np.array([word in {"big", "red", "box"} for word in encoded.folded])
+    variants = find_variants(encoded.folded)
+    grams = ngram_keys(encoded, lengths=[1, 2, 3], is_known=known, variants=variants)
+    found = set(grams.keys[~grams.is_variant].tolist())
+    expected = ["big", "red", "box", "big red", "red box", "big red box"]
+    assert found == set(text_keys(encode(expected))[0].tolist())
+    assert text_keys(encode(["box"]))[0][0] in grams.keys[grams.is_variant]
+    longest = np.flatnonzero(grams.lengths == 3)
+    assert [encoded.folded[encoded.word_ids[grams.starts[i]]] for i in longest] == ["big"]
+
+
+def test_sentence_starts() -> None:
+    encoded = encode(["Most people. In Most\nMost", "Is U.S. big"])
+    assert encoded.is_start.tolist() == [True, False, True, False, True, True, False, True]
+
+
+def test_slice_and_raw_hashes() -> None:
+    encoded = encode(["The Who", "the who", ""])
+    part = encoded.slice(1, 3)
+    assert part.offsets.tolist() == [0, 2, 2]
+    folded = text_keys(encoded)[0]
+    written = text_keys(encoded, hashes=encoded.raw_hashes())[0]
+    assert folded[0] == folded[1] == written[1] != written[0]
