@@ -36,7 +36,8 @@ WORDS = {
 }
 LATTICES = {
     "BCC": "body-centred cubic", "FCC": "face-centred cubic", "HEX": "hexagonal", "CUB": "cubic",
-    "DIA": "diamond cubic", "TET": "tetragonal", "ORC": "orthorhombic", "MCL": "monoclinic", "RHL": "rhombohedral", "SC": "simple cubic",
+    "DIA": "diamond cubic", "TET": "tetragonal", "ORC": "orthorhombic", "MCL": "monoclinic",
+    "RHL": "rhombohedral", "SC": "simple cubic",
 }
 SPELLINGS = {"Aluminum": "Aluminium", "Cesium": "Caesium", "Sulfur": "Sulphur"}
 QUERY = """

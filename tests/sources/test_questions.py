@@ -17,7 +17,8 @@ from widedeep_kb.sources.questions import (
 
 TOWNS = [
     {"subject": "Springfield", "subject_id": "1", "relation": "population", "object": "100"},
-    {"subject": "Springfield", "subject_id": "2", "relation": "population", "object": "200", "object_aliases": ["0.2k"]},
+    {"subject": "Springfield", "subject_id": "2", "relation": "population", "object": "200",
+     "object_aliases": ["0.2k"]},
     {"subject": "Shelbyville", "subject_id": "3", "relation": "population", "object": "300"},
     {"subject": "Capital City", "subject_id": "4", "relation": "population", "object": "400",
      "subject_aliases": ["shelbyville"]},
