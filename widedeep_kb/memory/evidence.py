@@ -13,7 +13,9 @@ from widedeep_kb.memory.relations import Cues
 from widedeep_kb.memory.subjects import COMMON, FREE, FUNCTION, Lexicon, SubjectHits
 
 MIN_CUE = 0.25
-"""Summed weight of cues that counts as evidence for a doubtful subject."""
+"""Summed weight of cues that counts as evidence for a doubtful subject..."""
+MIN_CUE_SHARE = 0.3
+"""...where it is also this share of the relation: `time` alone is no evidence for a `time zone`."""
 NESTED_WEIGHT = 0.15
 """Weight of a name inside a longer name (`York` in `New York`)."""
 _DETERMINERS = ("a", "an", "the", "this", "that", "these", "those")
@@ -69,7 +71,7 @@ class CueMatches:
         ordinals: int64 [F].
         scores: float64 [F] in [0, 1], cosine of the relation's cues and the question's.
         is_full: bool [F], all the relation's cues are in the question.
-        has_cue: bool [M].
+        has_cue: bool [M], the cues are evidence for the subject.
         is_adjacent: bool [M], no content word stands between the name and some cue.
     """
 
@@ -115,13 +117,15 @@ def match_cues(
     rows, sources = ranges_of(found.offsets, met)
     fact_pairs, ordinals, matched = _sum_pairs(pairs[met][rows], found.values[sources], weights[rows])
     relation_totals = totals[fact_relations[ordinals]]
+    has_cue = np.zeros(len(hits.spans), bool)
+    has_cue[fact_pairs[(matched >= MIN_CUE) & (matched >= MIN_CUE_SHARE * relation_totals)]] = True
     return CueMatches(
         pairs=fact_pairs,
         ordinals=ordinals,
         scores=np.minimum(1.0, matched / np.sqrt(relation_totals * question_totals[fact_pairs])),
         is_full=matched >= 0.999 * relation_totals,
-        has_cue=question_totals >= MIN_CUE,
-        is_adjacent=is_adjacent,
+        has_cue=has_cue,
+        is_adjacent=is_adjacent & has_cue,
     )
 
 

@@ -23,6 +23,7 @@ from widedeep_kb.keys import (
     ngram_keys,
     span_keys,
     text_keys,
+    word_variants,
 )
 from widedeep_kb.memory.index import ExactIndex
 from widedeep_kb.memory.key_counts import KeyCounts
@@ -42,6 +43,7 @@ class Lexicon:
     raw_hashes: np.ndarray  # uint64 [U, 2]
     is_content: np.ndarray  # bool [U], no function word
     is_common: np.ndarray  # bool [U], alone no name
+    has_common_variant: np.ndarray  # bool [U], `sings` is no evidence for a `Sing`
     zipf: np.ndarray  # float64 [U]
     is_upper: np.ndarray  # bool [U], begins with a capital letter
     is_lower: np.ndarray  # bool [U], begins with a small letter
@@ -146,6 +148,7 @@ class Subjects:
             variants=variants.restrict(self._words.find(variants.hashes[:, 0]) >= 0),
             raw_hashes=encoded.raw_hashes(),
             is_content=np.array([word not in FUNCTION_WORDS for word in folded], bool),
+            has_common_variant=np.array([any(map(is_common, word_variants(word))) for word in folded], bool),
             is_common=np.array([is_common(word) or is_unspaced(word) for word in folded], bool),
             zipf=np.array([zipf_frequency(word) for word in folded]),
             is_upper=np.array([word[0].isupper() for word in raw], bool),
@@ -162,7 +165,7 @@ class Subjects:
         hit = np.flatnonzero(found.lengths)
         starts, lengths, is_variant = grams.starts[hit], grams.lengths[hit].astype(np.int64), grams.is_variant[hit]
         agrees, is_mixed = self._case(encoded, lexicon, starts=starts, lengths=lengths)
-        kinds, weights = _judge(encoded, lexicon, starts=starts, ends=starts + lengths)
+        kinds, weights = _judge(encoded, lexicon, starts=starts, ends=starts + lengths, is_variant=is_variant)
         weights = np.where(agrees | ~is_mixed, weights, 0.9 * weights)
         weights = np.where(is_variant, 0.6 * weights, weights).astype(np.float32)
         spans = np.repeat(np.arange(len(hit)), found.lengths[hit])
@@ -230,11 +233,16 @@ class Subjects:
         self, encoded: Encoded, lexicon: Lexicon, *, starts: np.ndarray, lengths: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """bool [S] twice: capitals agree with the subject's; the text's capitals mean something."""
-        text_ids = encoded.text_ids
-        num_texts = len(encoded.offsets) - 1
-        num_lower = np.bincount(text_ids, weights=lexicon.is_lower[encoded.word_ids], minlength=num_texts)
-        num_upper = np.bincount(text_ids, weights=lexicon.is_upper[encoded.word_ids], minlength=num_texts)
-        is_mixed = ((num_lower > 0) & (num_lower * 2 >= num_upper) & (num_upper > 0))[text_ids[starts]]
+        ends = starts + lengths
+        texts = encoded.text_ids[starts]
+        bounds = {"starts": encoded.offsets[texts], "ends": encoded.offsets[texts + 1]}
+        is_lower = lexicon.is_lower[encoded.word_ids]
+        is_upper = lexicon.is_upper[encoded.word_ids] & ~encoded.is_start
+        # Only the words around the name tell how the text is written: `Who sang All I Need?` is no title.
+        num_lower = _sums(is_lower, **bounds) - _sums(is_lower, starts=starts, ends=ends)
+        num_upper = _sums(is_upper, **bounds) - _sums(is_upper, starts=starts, ends=ends)
+        has_upper = _sums(lexicon.is_upper[encoded.word_ids], **bounds) > 0
+        is_mixed = has_upper & (num_lower > 0) & (num_lower >= num_upper)
         keys, checks = span_keys(encoded, starts, lengths=lengths, hashes=lexicon.raw_hashes)
         is_same = self.forms.lookup(keys ^ CASED_SALT, checks).lengths > 0
         # A first word is capital whatever it is, unless it is written like `IT`.
@@ -243,7 +251,7 @@ class Subjects:
 
 
 def _judge(
-    encoded: Encoded, lexicon: Lexicon, *, starts: np.ndarray, ends: np.ndarray
+    encoded: Encoded, lexicon: Lexicon, *, starts: np.ndarray, ends: np.ndarray, is_variant: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kind, int8 [S], and weight, float64 [S], of spans by the frequency of their words."""
     content = lexicon.is_content[encoded.word_ids]
@@ -251,7 +259,8 @@ def _judge(
     num_common = _sums(content & lexicon.is_common[encoded.word_ids], starts=starts, ends=ends)
     zipf = _sums(content * lexicon.zipf[encoded.word_ids], starts=starts, ends=ends)
     kinds = np.full(len(starts), FREE, np.int8)
-    kinds[(num_content == 1) & (num_common == 1)] = COMMON
+    is_common = (num_common == 1) | (is_variant & lexicon.has_common_variant[encoded.word_ids[ends - 1]])
+    kinds[(num_content == 1) & is_common] = COMMON
     kinds[num_content == 0] = np.where((ends - starts)[num_content == 0] == 1, FUNCTION, COMMON)
     weights = np.where(num_content == 1, np.clip(1.0 - 0.15 * (zipf - 3.0), 0.6, 1.0), 1.0)
     weights[num_content == 0] = 0.5

@@ -9,7 +9,7 @@ Letters: N facts, F features of a fact (writer layers x H), R rows, S slots a ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -113,8 +113,24 @@ def lower_layer_states(lm: FrozenLM, prefix_ids: Tensor, *, lengths: Tensor, lay
 
 
 @torch.no_grad()
-def fact_features(lm: FrozenLM, facts: EncodedFacts, *, layers: Sequence[int], tokens_per_batch: int = 16384) -> Tensor:
-    """The LLM's states [N, F] for encoded facts, in batches of similar length; same order as the facts."""
+def fact_features(
+    lm: FrozenLM,
+    facts: EncodedFacts,
+    *,
+    layers: Sequence[int],
+    tokens_per_batch: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """The LLM's states [N, F] for encoded facts, in batches of similar length; same order as the facts.
+
+    Args:
+        lm: the frozen LLM; only its lower layers run.
+        facts: N facts.
+        layers: decoder layers whose states are taken.
+        tokens_per_batch: default: 16,384 on a GPU, 1,024 on the CPU, where larger ones leave the caches.
+        progress: called with the number of facts done since the last call.
+    """
+    tokens_per_batch = tokens_per_batch or (1024 if lm.device.type == "cpu" else 16384)
     features = torch.empty(len(facts), len(layers) * lm.hidden_size, dtype=lm.embedding_weight.dtype, device=lm.device)
     order = np.argsort(facts.prefix_lengths, kind="stable")
     start = 0
@@ -126,4 +142,6 @@ def fact_features(lm: FrozenLM, facts: EncodedFacts, *, layers: Sequence[int], t
         lengths = torch.from_numpy(facts.prefix_lengths[chosen]).long().to(lm.device)
         features[torch.from_numpy(chosen).to(lm.device)] = lower_layer_states(lm, ids, lengths=lengths, layers=layers)
         start += len(chosen)
+        if progress is not None:
+            progress(len(chosen))
     return features

@@ -1,0 +1,46 @@
+"""An answer of the memory: its text, the facts it came from, how sure it is and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A fact that the memory looked at while it answered.
+
+    Attributes:
+        fact_id, subject, relation, object, source: of the fact.
+        attention: its share, 0 to 1, of the attention of all adapters over the generated tokens.
+    """
+
+    fact_id: str
+    subject: str
+    relation: str
+    object: str
+    attention: float
+    source: str | None
+
+
+@dataclass(frozen=True)
+class MemoryAnswer:
+    """One answer.
+
+    Attributes:
+        text: as generated, without leading white space, cut at the first line break.
+        confidence: geometric mean of the probabilities of its tokens, 0 to 1.
+        evidence: the facts looked at, most attention first.
+        prompt_tokens, generated_tokens: of the LLM.
+        latency_ms: wall-clock milliseconds, shared equally by the questions of a call.
+    """
+
+    text: str
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    prompt_tokens: int
+    generated_tokens: int
+    latency_ms: float
+
+    def as_dict(self) -> dict:
+        """The answer as `ask --json` prints it."""
+        return {**asdict(self), "evidence": [asdict(e) for e in self.evidence]}

@@ -1,0 +1,194 @@
+"""What a memory holds: facts, their rows and the exact index, kept in step with each other.
+
+In: checked facts and the rows the writer made of them. Out: for raw texts, the rows of the facts they are about.
+A change either happens in all parts or in none of them.
+
+Letters: B texts, C places for facts of a text, R rows of a text, D numbers in a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from widedeep_kb.facts import Changes, FactCatalogue
+from widedeep_kb.memory.relations import WordVectors
+from widedeep_kb.memory.retrieval import Hits, Retriever
+from widedeep_kb.memory.rows import expand_rows
+from widedeep_kb.memory.wide import WideTable
+
+ROWS_FILE = "rows.safetensors"
+CATALOGUE_FILE = "facts.parquet"
+
+
+@dataclass(frozen=True)
+class Recall:
+    """The rows of the facts that B texts are about.
+
+    Attributes:
+        rows: [B, R, D] float32, all zeros where a text has no further row.
+        row_ids: [B, R] int64 into the table, -1 = no row.
+        row_facts: [B, R] int64 ordinal of each row's fact, -1 = none.
+        hits: what the index returned.
+    """
+
+    rows: Tensor
+    row_ids: np.ndarray
+    row_facts: np.ndarray
+    hits: Hits
+
+    @property
+    def has_rows(self) -> np.ndarray:
+        """[B] bool, texts with at least one row."""
+        return (self.row_ids >= 0).any(axis=1)
+
+
+class FactStore:
+    """Catalogue, exact index and wide table of one memory.
+
+    Args:
+        row_width: D.
+        budget: C, most facts brought for one text.
+        word_vectors: for relations when a subject has more facts than places.
+        device: where the rows are kept.
+        dtype: storage type of the rows.
+    """
+
+    def __init__(
+        self,
+        row_width: int,
+        *,
+        budget: int = 32,
+        word_vectors: WordVectors,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float16,
+    ) -> None:
+        self.catalogue = FactCatalogue()
+        self.retriever = Retriever(budget, word_vectors=word_vectors)
+        self.table = WideTable(embedding_dim=row_width, device=device, dtype=dtype)
+        self.first_rows = np.zeros(0, dtype=np.int64)
+        self.num_rows = np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """Live facts."""
+        return len(self.catalogue)
+
+    def change(self, facts: pl.DataFrame, *, mode: Literal["replace", "extend"]) -> Changes:
+        """Register facts in the catalogue and drop what they replace; `put_rows` must follow for `Changes.added`."""
+        changes = self.catalogue.add(facts, mode=mode)
+        self._forget_rows(changes.removed)
+        return changes
+
+    def put_rows(self, ordinals: np.ndarray, rows: Tensor, *, num_rows: np.ndarray) -> None:
+        """Store the rows of facts already in the catalogue and make them findable.
+
+        Args:
+            ordinals: [n] int64.
+            rows: [sum(num_rows), D], fact after fact.
+            num_rows: [n] int64.
+        """
+        if not len(ordinals):
+            return
+        first = self.table.allocate(num_rows)
+        ids = torch.from_numpy(expand_rows(first, num_rows)).to(self.table.weight.device)
+        self.table.write(ids, rows.to(self.table.weight.device))
+        size = int(ordinals.max()) + 1
+        if size > len(self.first_rows):
+            extra = np.full(max(size, 2 * len(self.first_rows)) - len(self.first_rows), -1, dtype=np.int64)
+            self.first_rows = np.concatenate([self.first_rows, extra])
+            self.num_rows = np.concatenate([self.num_rows, np.zeros_like(extra)])
+        self.first_rows[ordinals], self.num_rows[ordinals] = first, num_rows
+        columns = self.catalogue.columns_for(ordinals, ["subject", "subject_aliases", "subject_id", "relation"])
+        self.retriever.add(
+            ordinals,
+            subjects=columns["subject"].to_list(),
+            aliases=columns["subject_aliases"].to_list(),
+            subject_ids=columns["subject_id"].to_list(),
+            relations=columns["relation"].to_list(),
+        )
+
+    def erase(self, ordinals: np.ndarray) -> pl.DataFrame:
+        """Remove facts with their rows, optimizer state and keys; returns what they were."""
+        removed = self.catalogue.remove(ordinals)
+        self._forget_rows(np.unique(ordinals))
+        return removed
+
+    def recall(self, texts: list[str]) -> Recall:
+        """The rows of the facts that raw texts are about."""
+        hits = self.retriever.lookup(texts)
+        rows, ids, facts = self.rows_of(hits.ordinals)
+        return Recall(rows, ids, facts, hits)
+
+    def rows_of(self, ordinals: np.ndarray) -> tuple[Tensor, np.ndarray, np.ndarray]:
+        """Rows [B, R, D], their ids [B, R] and facts [B, R] for facts [B, C] (-1 = none)."""
+        ids, facts = self.row_ids_of(ordinals)
+        out = torch.zeros(*ids.shape, self.table.embedding_dim, device=self.table.weight.device)
+        is_row = ids >= 0
+        if is_row.any():
+            found = self.table.lookup_rows(torch.from_numpy(ids[is_row]).to(out.device))
+            out[torch.from_numpy(is_row).to(out.device)] = found
+        return out, ids, facts
+
+    def row_ids_of(self, ordinals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row ids [B, R] and the fact of each [B, R] for facts [B, C]; -1 fills what is empty."""
+        counts = np.where(ordinals >= 0, self.num_rows[ordinals], 0) if len(self.num_rows) else np.zeros_like(ordinals)
+        totals = counts.sum(axis=1)
+        width = int(totals.max(initial=0))
+        ids = np.full((len(ordinals), width), -1, dtype=np.int64)
+        facts = np.full((len(ordinals), width), -1, dtype=np.int64)
+        is_filled = np.arange(width)[None] < totals[:, None]
+        live = ordinals[counts > 0]
+        ids[is_filled] = expand_rows(self.first_rows[live], self.num_rows[live])
+        facts[is_filled] = np.repeat(live, self.num_rows[live])
+        return ids, facts
+
+    def save(self, folder: Path) -> None:
+        """Write catalogue, index and rows into an empty folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.catalogue.save(folder / CATALOGUE_FILE)
+        self.retriever.save(folder)
+        used = self.catalogue.next_ordinal
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.table.state_tensors().items()}
+        tensors["first_rows"] = torch.from_numpy(self.first_rows[:used].copy())
+        tensors["num_rows"] = torch.from_numpy(self.num_rows[:used].copy())
+        save_file(tensors, folder / ROWS_FILE)
+
+    @classmethod
+    def load(
+        cls, folder: Path, row_width: int, *, word_vectors: WordVectors, device: torch.device | str = "cpu"
+    ) -> FactStore:
+        """Read what `save` wrote; rows on the CPU are mapped from the file, privately.
+
+        Raises:
+            ValueError: a file is missing, truncated or does not fit the others.
+        """
+        store = cls.__new__(cls)
+        try:
+            with safe_open(folder / ROWS_FILE, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{folder / ROWS_FILE}: {str(error).splitlines()[0]}") from error
+        store.first_rows = tensors.pop("first_rows").numpy().copy()
+        store.num_rows = tensors.pop("num_rows").numpy().copy()
+        store.table = WideTable.from_tensors(tensors, row_width, device=device)
+        store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)
+        store.retriever = Retriever.load(folder, word_vectors=word_vectors)
+        if store.catalogue.next_ordinal != len(store.first_rows):
+            raise ValueError(f"{folder}: rows for {len(store.first_rows)} facts, catalogue of {store.catalogue.next_ordinal}")
+        return store
+
+    def _forget_rows(self, ordinals: np.ndarray) -> None:
+        if not len(ordinals):
+            return
+        self.retriever.remove(ordinals)
+        ids = expand_rows(self.first_rows[ordinals], self.num_rows[ordinals])
+        self.table.erase(torch.from_numpy(ids).to(self.table.weight.device))
+        self.first_rows[ordinals], self.num_rows[ordinals] = -1, 0

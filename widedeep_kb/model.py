@@ -1,0 +1,324 @@
+"""KnowledgeMemory: a frozen LLM with a memory of its user's facts.
+
+    memory = KnowledgeMemory.from_pretrained()          # the default LLM and its shipped reader
+    memory.write([{"subject": "Aurora", "relation": "port", "object": "8443"}])
+    memory.ask("Which port does Aurora use?").text
+    memory.generate(**tokenizer("The port of Aurora is", return_tensors="pt"))
+
+Letters: B questions, T tokens, R rows of a question, C facts of a question.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from widedeep_kb.answers import Evidence, MemoryAnswer
+from widedeep_kb.lm import AnswerLineEnd, FrozenLM, answer_tokens, end_ids, left_pad, load_lm
+from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_facts
+from widedeep_kb.memory.folder import read_folder, shipped_reader, write_folder
+from widedeep_kb.memory.hooks import Binding, MemoryHooks
+from widedeep_kb.memory.reader import Reader
+from widedeep_kb.memory.store import FactStore, Recall
+from widedeep_kb.memory.writer import fact_features
+from widedeep_kb.phrasings import CANONICAL
+from widedeep_kb.schema import facts_from_records, read_facts, statement_prefix
+
+_QUESTION_START = re.compile(
+    r"\s*(who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|would|will|has|have|"
+    r"tell|give|name|list|state|show|find|please|provide|identify|specify)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What a write did: numbers of facts added, removed (replaced) and left as they were."""
+
+    added: int
+    removed: int
+    unchanged: int
+
+
+class KnowledgeMemory:
+    """A frozen LLM, a trained reader and a store of facts.
+
+    Args:
+        lm: the frozen LLM.
+        reader: trained for this LLM.
+        store: facts with rows of this reader; None = empty.
+        use_deep: read the reader's deep memory too (if it has one).
+
+    Raises:
+        ValueError: the reader was trained for another LLM.
+    """
+
+    def __init__(self, lm: FrozenLM, reader: Reader, *, store: FactStore | None = None, use_deep: bool = True) -> None:
+        if reader.config.llm_revision != lm.identity.revision:
+            known, given = reader.config, lm.identity
+            raise ValueError(
+                f"the reader belongs to the LLM {known.llm_name!r} ({known.llm_revision[:12]}), "
+                f"not to {given.name!r} ({given.revision[:12]})"
+            )
+        self.lm, self.reader = lm, reader.to(lm.device).eval()
+        self.store = store or FactStore(reader.writer.row_width, word_vectors=lm.word_vectors, device=lm.device)
+        self.use_deep = use_deep
+        self.hooks = MemoryHooks(lm, reader)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        llm: str | FrozenLM | None = None,
+        reader: str | Path | Reader | None = None,
+        device: str | torch.device | None = None,
+    ) -> KnowledgeMemory:
+        """Open a memory folder, or start an empty memory.
+
+        Args:
+            folder: a folder written by `save`; None for an empty memory.
+            llm: Hugging Face id, path or a loaded LLM; default: the folder's, or SmolLM2-135M-Instruct.
+            reader: folder of a reader or a reader; default: the memory's own, or the one shipped for the LLM.
+            device: default: the GPU where there is one.
+
+        Raises:
+            ValueError: no such folder, a damaged one, or one of another LLM or reader.
+        """
+        stored = read_folder(Path(folder)) if folder is not None else None
+        name = llm if llm is not None else (stored.llm_name if stored else None)
+        lm = name if isinstance(name, FrozenLM) else load_lm(name, device=device)
+        if stored:
+            return stored.open(lm, reader=reader, make=cls)
+        chosen = reader if isinstance(reader, Reader) else Reader.load(Path(reader) if reader else shipped_reader(lm))
+        return cls(lm, chosen)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the memory to `folder`: atomically, an interrupted save leaves the former state."""
+        write_folder(Path(folder), lm=self.lm, reader=self.reader, store=self.store, use_deep=self.use_deep)
+
+    def write(
+        self,
+        facts: pl.DataFrame | Iterable[Mapping] | str | Path,
+        *,
+        mode: Literal["replace", "extend"] = "replace",
+        progress: Callable[[int], None] | None = None,
+    ) -> WriteReport:
+        """Insert facts, with no training; values of a property replace its former ones unless mode is "extend".
+
+        Args:
+            facts: a facts frame, records, or a parquet, jsonl or csv file.
+            mode: see above.
+            progress: called with the number of facts encoded since the last call.
+
+        Raises:
+            ValueError: a fact is malformed or its value is longer than 64 tokens; nothing is written then.
+        """
+        frame = as_facts(facts)
+        encode_facts(self.lm.tokenizer, [""] * frame.height, objects=frame["object"].to_list(), end_id=self.lm.newline_id)
+        changes = self.store.change(frame, mode=mode)
+        new = self.store.catalogue.rows(changes.added)
+        rows, encoded = self.rows_for(new, progress=progress)
+        self.store.put_rows(changes.added, rows, num_rows=encoded.num_rows)
+        return WriteReport(len(changes.added), len(changes.removed), changes.unchanged)
+
+    @torch.no_grad()
+    def rows_for(self, facts: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> tuple[Tensor, EncodedFacts]:
+        """The rows the writer makes of facts: [rows, row width] float32, fact after fact, and the facts' tokens."""
+        prefixes = [statement_prefix(row) for row in facts.select("subject", "relation", "object", "statement").to_dicts()]
+        encoded = encode_facts(
+            self.lm.tokenizer, prefixes, objects=facts["object"].to_list(), end_id=self.lm.newline_id
+        )
+        features = fact_features(self.lm, encoded, layers=self.reader.config.writer_layers, progress=progress)
+        return write_rows(self.lm, self.reader, encoded, features=features), encoded
+
+    def erase(self, ordinals: np.ndarray) -> pl.DataFrame:
+        """Erase facts by ordinal (see `store.catalogue.find`) and return what they were."""
+        return self.store.erase(ordinals)
+
+    def binding(self, texts: Sequence[str], *, observe: Callable | None = None) -> tuple[Binding, Recall]:
+        """The memory that B raw texts bring, ready to be bound to a call of the LLM."""
+        recall = self.store.recall(list(texts))
+        rows = recall.rows.to(self.lm.device) if recall.has_rows.any() else None
+        return Binding(rows=rows, use_deep=self.use_deep, observe=observe), recall
+
+    @torch.inference_mode()
+    def forward(self, input_ids: Tensor, *, texts: Sequence[str] | None = None, **kwargs: object) -> CausalLMOutputWithPast:
+        """The LLM's forward pass with memory; `texts` (default: the decoded prompts) say which facts are read."""
+        binding, _ = self.binding(texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask")))
+        with self.hooks.bind(binding):
+            return self.lm.model(input_ids=input_ids, **kwargs)
+
+    @torch.inference_mode()
+    def generate(self, input_ids: Tensor, *, texts: Sequence[str] | None = None, **kwargs: object) -> Tensor:
+        """Hugging Face's `generate` with memory: all its arguments, its result.
+
+        Args:
+            input_ids: [B, T].
+            texts: the user's words of each prompt; default: decoded from `input_ids` (the user turns of a chat).
+            **kwargs: passed to `generate`.
+        """
+        binding, _ = self.binding(texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask")))
+        with self.hooks.bind(binding):
+            return self.lm.model.generate(input_ids=input_ids, **kwargs)
+
+    def user_texts(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[str]:
+        """The user's words in each prompt [B, T]: all of a plain prompt, the last user turn of a ChatML prompt."""
+        texts = []
+        for i, row in enumerate(input_ids.tolist()):
+            kept = row if attention_mask is None else [t for t, m in zip(row, attention_mask[i].tolist(), strict=True) if m]
+            texts.append(user_words(self.lm.tokenizer.decode(kept)))
+        return texts
+
+    def ask(self, question: str, *, max_new_tokens: int = 64) -> MemoryAnswer:
+        """Answer one question, or complete one statement."""
+        return self.ask_many([question], max_new_tokens=max_new_tokens)[0]
+
+    def ask_many(self, questions: Sequence[str], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[MemoryAnswer]:
+        """Answer questions greedily, in order; batches hold prompts of similar length."""
+        encoded = self.lm.encode([ask_prompt(q) for q in questions])
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        answers: dict[int, MemoryAnswer] = {}
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = self._answer_batch(
+                [questions[i] for i in chosen], [encoded[i] for i in chosen], max_new_tokens=max_new_tokens
+            )
+            answers.update(zip(chosen, batch, strict=True))
+        return [answers[i] for i in range(len(questions))]
+
+    @torch.inference_mode()
+    def _answer_batch(self, questions: list[str], rows: list[list[int]], *, max_new_tokens: int) -> list[MemoryAnswer]:
+        started = time.perf_counter()
+        trace = _Trace()
+        binding, recall = self.binding(questions, observe=trace.observe)
+        input_ids, attention_mask = left_pad(rows, pad_id=self.lm.tokenizer.pad_token_id)
+        with self.hooks.bind(binding):
+            output = self.lm.model.generate(
+                input_ids=input_ids.to(self.lm.device),
+                attention_mask=attention_mask.to(self.lm.device),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                eos_token_id=end_ids(self.lm),
+                pad_token_id=self.lm.tokenizer.pad_token_id,
+                logits_processor=LogitsProcessorList([trace]),
+                stopping_criteria=StoppingCriteriaList([AnswerLineEnd(self.lm, num_prompt_tokens=input_ids.shape[1])]),
+            )
+        new = [answer_tokens(self.lm, row) for row in output[:, input_ids.shape[1] :].tolist()]
+        latency = 1000 * (time.perf_counter() - started) / len(rows)
+        steps = [max(1, min(len(row) + 1, trace.num_steps)) for row in new]
+        evidence = self._evidence(recall, trace.mass(steps, num_adapters=len(self.reader.adapters)))
+        return [
+            MemoryAnswer(
+                text=self.lm.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+                confidence=confidence,
+                evidence=facts,
+                prompt_tokens=len(prompt),
+                generated_tokens=len(tokens),
+                latency_ms=latency,
+            )
+            for tokens, prompt, confidence, facts in zip(new, rows, trace.confidence(steps), evidence, strict=True)
+        ]
+
+    def _evidence(self, recall: Recall, mass: Tensor | None, *, least: float = 0.01) -> list[tuple[Evidence, ...]]:
+        """Facts with at least `least` of the attention, most first, for each question."""
+        if mass is None:
+            return [()] * len(recall.row_facts)
+        by_row = mass.unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1).cpu().numpy()  # [B, R]
+        found = []
+        for facts, shares in zip(recall.row_facts, by_row, strict=True):
+            ordinals = np.unique(facts[facts >= 0])
+            totals = np.array([shares[facts == o].sum() for o in ordinals])
+            order = [i for i in np.argsort(-totals) if totals[i] >= least]
+            rows = self.store.catalogue.rows(ordinals[order]).to_dicts() if order else []
+            keys = ("fact_id", "subject", "relation", "object", "source")
+            found.append(
+                tuple(
+                    Evidence(**{k: row[k] for k in keys}, attention=round(float(totals[i]), 4))
+                    for row, i in zip(rows, order, strict=True)
+                )
+            )
+        return found
+
+
+def write_rows(lm: FrozenLM, reader: Reader, encoded: EncodedFacts, *, features: Tensor, rows_per_batch: int = 4096) -> Tensor:
+    """Rows of encoded facts from their features, in batches."""
+    arrays = [torch.from_numpy(a).long() for a in (encoded.chunk_tokens, encoded.chunk_cues, encoded.chunk_starts)]
+    facts = torch.from_numpy(encoded.chunk_facts)
+    out = torch.empty(len(facts), reader.writer.row_width, device=lm.device)
+    for start in range(0, len(facts), rows_per_batch):
+        part = slice(start, start + rows_per_batch)
+        tokens, cues, starts = (a[part].to(lm.device) for a in arrays)
+        out[part] = reader.writer(
+            features[facts[part].to(lm.device)], tokens, chunk_cues=cues, chunk_starts=starts, embedding_weight=lm.embedding_weight
+        )
+    return out
+
+
+def as_facts(facts: pl.DataFrame | Iterable[Mapping] | str | Path) -> pl.DataFrame:
+    """A checked facts frame from a frame, records or a file."""
+    if isinstance(facts, pl.DataFrame):
+        return facts
+    return read_facts(facts) if isinstance(facts, str | Path) else facts_from_records(facts)
+
+
+def ask_prompt(question: str) -> str:
+    """The prompt for a question; a statement to complete is used as it is."""
+    if question.rstrip().endswith(("?", ".", "!")) or _QUESTION_START.match(question):
+        return CANONICAL.wrap(question)
+    return question
+
+
+def user_words(prompt: str) -> str:
+    """The last user turn of a ChatML prompt, or all of a plain prompt."""
+    turns = re.findall(r"<\|im_start\|>user\n(.*?)(?:<\|im_end\|>|$)", prompt, flags=re.DOTALL)
+    return turns[-1] if turns else prompt
+
+
+class _Trace(LogitsProcessor):
+    """Watches one greedy generation: probability of each token chosen, attention at each step."""
+
+    def __init__(self) -> None:
+        self.log_probabilities: list[Tensor] = []
+        self.weights: list[Tensor] = []
+
+    @property
+    def num_steps(self) -> int:
+        """Tokens generated so far."""
+        return len(self.log_probabilities)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Note the probability of the likeliest token; the scores stay as they are."""
+        scores32 = scores.float()
+        self.log_probabilities.append(scores32.max(-1).values - scores32.logsumexp(-1))
+        return scores
+
+    def observe(self, _index: int, weights: Tensor | None, _deep_mass: Tensor | None) -> None:
+        """Note the attention of one adapter at the last position."""
+        if weights is not None:
+            self.weights.append(weights[:, :, -1, 1:].mean(1))
+
+    def confidence(self, steps: list[int]) -> list[float]:
+        """Geometric mean of the token probabilities over each sequence's own steps."""
+        table = torch.stack(self.log_probabilities, dim=1).cpu()
+        return [float(row[:n].mean().exp()) for row, n in zip(table, steps, strict=True)]
+
+    def mass(self, steps: list[int], *, num_adapters: int) -> Tensor | None:
+        """[B, M] attention on each slot, mean over adapters and each sequence's own steps; None without wide memory."""
+        if not self.weights:
+            return None
+        table = torch.stack(self.weights).unflatten(0, (-1, num_adapters)).mean(1)  # [steps, B, M]
+        counts = torch.tensor(steps, device=table.device)
+        is_own = torch.arange(len(table), device=table.device)[:, None] < counts[None]
+        return (table * is_own.unsqueeze(-1)).sum(0) / counts.unsqueeze(-1)

@@ -1,0 +1,65 @@
+"""Examples to a `Chunk`: tokenise prompts, answers and facts, once, away from the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS, NO_TOKEN, encode_facts, pad_rows
+from widedeep_kb.training.chunk import Chunk
+from widedeep_kb.training.examples import Example
+from widedeep_kb.training.fact_table import FactTable
+
+MAX_PROMPT_TOKENS = 120
+
+
+def build_chunk(
+    tokenizer: PreTrainedTokenizerBase,
+    table: FactTable,
+    *,
+    examples: Sequence[Example],
+    candidates: np.ndarray,
+    end_id: int,
+    chat_end_id: int,
+) -> Chunk:
+    """Tokenise.
+
+    Args:
+        tokenizer: the LLM's tokenizer.
+        table: N facts; only those in `candidates` are kept.
+        examples: Q questions.
+        candidates: [Q, C] facts in memory for each question, -1 = none.
+        end_id: token that ends an answer (line break).
+        chat_end_id: token that ends an answer in a chat prompt.
+    """
+    prompt_rows = tokenizer([e.prompt for e in examples], add_special_tokens=False).input_ids
+    is_short = np.array([0 < len(row) <= MAX_PROMPT_TOKENS for row in prompt_rows])
+    answers = tokenizer([f" {e.answer or ''}" for e in examples], add_special_tokens=False).input_ids
+    is_short &= np.array([len(row) <= MAX_VALUE_TOKENS for row in answers])
+    kept = np.flatnonzero(is_short)
+    rows, starts = [], []
+    for i in kept.tolist():
+        example, prompt = examples[i], prompt_rows[i]
+        ending = [] if example.answer is None else [*answers[i], chat_end_id if example.is_chat else end_id]
+        rows.append([*prompt, *ending])
+        starts.append(len(prompt))
+    used, local = np.unique(candidates[kept], return_inverse=True)
+    local = local.reshape(len(kept), -1)
+    if len(used) and used[0] == -1:
+        used, local = used[1:], np.where(candidates[kept] == -1, NO_TOKEN, local - 1)
+    targets = np.array([examples[i].target if examples[i].answer is not None else -1 for i in kept.tolist()])
+    places = np.searchsorted(used, targets)
+    names = tuple(sorted({e.kind for e in examples}))
+    facts = table.take(used)
+    return Chunk(
+        facts=encode_facts(tokenizer, facts.prefixes, objects=facts.objects, end_id=end_id),
+        input_ids=pad_rows(rows),
+        answer_starts=np.asarray(starts, dtype=np.int32),
+        candidates=local,
+        targets=np.where(targets < 0, NO_TOKEN, places),
+        silent=np.array([examples[i].answer is None for i in kept.tolist()]),
+        classes=np.array([names.index(examples[i].kind) for i in kept.tolist()], dtype=np.int16),
+        class_names=names,
+    )

@@ -1,0 +1,178 @@
+"""The Lightning module that trains a reader: frozen LLM, writer in the graph, answer cross-entropy.
+
+Letters: B, T as usual; A heads, M slots; P answer positions of a batch; U distinct rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.encoding import SLOTS_PER_ROW
+from widedeep_kb.memory.hooks import Binding, MemoryHooks
+from widedeep_kb.memory.reader import Reader
+from widedeep_kb.training.chunk import IGNORED, Batch
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms beside the answer's cross-entropy.
+
+    Attributes:
+        evidence: -log of the attention on the fact that answers, at answer positions.
+        silence: -log of the attention on "nothing to say", on questions that no fact in memory answers.
+    """
+
+    evidence: float = 0.1
+    silence: float = 0.1
+
+
+@dataclass
+class _Observed:
+    """Attention of one forward pass, adapter by adapter."""
+
+    wide: list[Tensor] = field(default_factory=list)
+    deep: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, _index: int, weights: Tensor | None, deep_mass: Tensor | None) -> None:
+        if weights is not None:
+            self.wide.append(weights)
+        if deep_mass is not None:
+            self.deep.append(deep_mass)
+
+
+class ReaderModule(pl.LightningModule):
+    """Trains `reader` to answer from memory rows through `lm`.
+
+    Args:
+        lm: the frozen LLM (not a submodule: its weights are in no checkpoint).
+        reader: what is trained.
+        max_steps: length of the cosine schedule.
+        lr: peak learning rate of AdamW.
+        warmup_steps: linear warm-up.
+        weight_decay: of AdamW.
+        loss_weights: see `LossWeights`.
+        wide_dropout: share of a batch whose wide rows are hidden, so that the deep memory learns; 0 without deep.
+    """
+
+    def __init__(
+        self,
+        lm: FrozenLM,
+        reader: Reader,
+        *,
+        max_steps: int,
+        lr: float = 2e-3,
+        warmup_steps: int = 50,
+        weight_decay: float = 0.01,
+        loss_weights: LossWeights = LossWeights(),  # noqa: B008 - frozen
+        wide_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.lm, self.reader = lm, reader
+        self.hooks = MemoryHooks(lm, reader)
+        self.max_steps, self.lr, self.warmup_steps, self.weight_decay = max_steps, lr, warmup_steps, weight_decay
+        self.loss_weights, self.wide_dropout = loss_weights, wide_dropout
+        self._right: dict[str, list[Tensor]] = defaultdict(list)
+
+    def rows(self, batch: Batch) -> Tensor:
+        """The rows in memory for each sequence [B, R, S x 2W]; all zeros where there is none."""
+        rows = self.reader.writer(
+            batch.features,
+            batch.chunk_tokens,
+            chunk_cues=batch.chunk_cues,
+            chunk_starts=batch.chunk_starts,
+            embedding_weight=self.lm.embedding_weight,
+        )
+        rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
+        return rows.index_select(0, batch.row_index.flatten()).unflatten(0, batch.row_index.shape)
+
+    def answer_logits(self, batch: Batch, rows: Tensor | None) -> tuple[Tensor, Tensor, _Observed]:
+        """Logits [P, vocabulary] and labels [P] at answer positions, and where attention went."""
+        observed = _Observed()
+        binding = Binding(rows=rows, use_deep=self.reader.has_deep, observe=observed)
+        with self.hooks.bind(binding):
+            hidden = self.lm.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+        is_label = batch.labels != IGNORED
+        return self.lm.output_head(hidden[is_label]).float(), batch.labels[is_label], observed
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        rows = self.rows(batch)
+        if self.wide_dropout:
+            keep = torch.rand(len(rows), 1, 1, device=rows.device) >= self.wide_dropout
+            rows = rows * keep
+        logits, labels, observed = self.answer_logits(batch, rows)
+        loss = F.cross_entropy(logits, labels) if len(labels) else logits.sum() * 0
+        self.log("train/loss", loss, prog_bar=True)
+        if self.loss_weights.evidence:
+            evidence = evidence_loss(observed.wide, batch)
+            self.log("train/evidence_loss", evidence)
+            loss = loss + self.loss_weights.evidence * evidence
+        if self.loss_weights.silence:
+            silence = silence_loss(observed, batch)
+            self.log("train/silence_loss", silence)
+            loss = loss + self.loss_weights.silence * silence
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Exact match by class: every answer token, the end included, is the argmax given the true ones before it,
+        which is when greedy decoding prints the answer."""
+        logits, labels, _ = self.answer_logits(batch, self.rows(batch))
+        is_label = batch.labels != IGNORED
+        right = torch.ones_like(is_label)
+        right[is_label] = logits.argmax(-1) == labels
+        names = self.trainer.datamodule.class_names if self.trainer.datamodule else self.class_names
+        for class_id in batch.classes.unique().tolist():
+            chosen = (batch.classes == class_id) & is_label.any(1)
+            self._right[names[class_id]].append(right.all(1)[chosen].float().cpu())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/exact_match/<class>` and the mean over classes."""
+        means = {name: torch.cat(parts).mean() for name, parts in self._right.items() if sum(len(p) for p in parts)}
+        self._right.clear()
+        for name, mean in means.items():
+            self.log(f"val/exact_match/{name}", mean)
+        if means:
+            self.log("val/exact_match", torch.stack(list(means.values())).mean(), prog_bar=True)
+
+    def configure_optimizers(self) -> dict:
+        """AdamW with warm-up and a cosine to 5 %."""
+        optimizer = torch.optim.AdamW(self.reader.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+
+        def factor(step: int) -> float:
+            progress = min(1.0, step / self.max_steps)
+            return min(1.0, (step + 1) / self.warmup_steps) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+
+def evidence_loss(wide: list[Tensor], batch: Batch) -> Tensor:
+    """-log of the attention on the answering fact's slots, mean over heads and adapters, at answer positions."""
+    has_target = batch.is_target.any(1)
+    sequence, position = ((batch.labels != IGNORED) & has_target[:, None]).nonzero(as_tuple=True)
+    if not len(sequence):
+        return batch.features.new_zeros((), dtype=torch.float32)
+    is_target = batch.is_target.repeat_interleave(SLOTS_PER_ROW, dim=1)[sequence, None]  # [P, 1, M]
+    mass = torch.stack([(w[sequence, :, position, 1:] * is_target).sum(-1).mean(-1) for w in wide]).mean(0)
+    return -mass.clamp(min=1e-6).log().mean()
+
+
+def silence_loss(observed: _Observed, batch: Batch) -> Tensor:
+    """-log of the attention on the null slot, over all tokens of questions that memory cannot answer."""
+    positions = torch.arange(batch.input_ids.shape[1], device=batch.input_ids.device)
+    is_token = (positions[None] < batch.lengths[:, None]) & batch.silent[:, None]
+    if not is_token.any():
+        return batch.features.new_zeros((), dtype=torch.float32)
+    nulls = [w[..., 0].transpose(1, 2)[is_token] for w in observed.wide]  # each [P, A]
+    nulls += [1 - mass[is_token] for mass in observed.deep]
+    return -torch.cat([n.flatten() for n in nulls]).clamp(min=1e-6).log().mean()
