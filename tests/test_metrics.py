@@ -132,7 +132,9 @@ def test_score_frame_refuses_absent_columns_and_nulls() -> None:
     with pytest.raises(ValueError, match="'answers'"):
         score_frame(pl.DataFrame({"prediction": ["x"]}))
     with pytest.raises(ValueError, match="'prediction'"):
-        score_frame(pl.DataFrame({"prediction": [None], "answers": [["x"]]}, schema_overrides={"prediction": pl.String}))
+        score_frame(
+            pl.DataFrame({"prediction": [None], "answers": [["x"]]}, schema_overrides={"prediction": pl.String})
+        )
 
 
 def test_bootstrap_interval_agrees_with_the_normal_approximation() -> None:

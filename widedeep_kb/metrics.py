@@ -45,7 +45,7 @@ def clean_prediction(text: str) -> str:
 
 
 def normalise_loose(text: str) -> str:
-    """SQuAD normalisation after NFKC: case-folded, without ASCII punctuation, without a/an/the, whitespace collapsed."""
+    """SQuAD normalisation after NFKC: case-folded, no ASCII punctuation, no a/an/the, whitespace collapsed."""
     text = normalise_text(text).translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", text).split())
 
@@ -150,9 +150,11 @@ def paired_bootstrap(
 
 def _is_strict(*texts: str) -> bool:
     """Whether one of `texts` is too fragile for the loose normalisation."""
-    return any(
-        any(c.isdigit() for c in unicodedata.normalize("NFKC", text)) or len(normalise_loose(text)) <= 1 for text in texts
-    )
+    return any(_has_digit(text) or len(normalise_loose(text)) <= 1 for text in texts)
+
+
+def _has_digit(text: str) -> bool:
+    return any(character.isdigit() for character in unicodedata.normalize("NFKC", text))
 
 
 def _is_equal(prediction: str, answer: str) -> bool:

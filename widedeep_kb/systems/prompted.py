@@ -87,7 +87,7 @@ class PromptedSystem(ABC):
         ]
 
     def with_contexts(self, shots: Sequence[Shot]) -> tuple[Shot, ...]:
-        """The same shots with the facts this system would show, at most `MAX_SHOT_FACTS`, the answering one among them."""
+        """The same shots with the facts this system would show, at most `MAX_SHOT_FACTS`, the right one among them."""
         contexts = self.contexts([shot.question for shot in shots], fact_ids=[shot.fact_id for shot in shots])
         return tuple(
             replace(shot, context=_keep(context, fact_id=shot.fact_id))
@@ -103,9 +103,7 @@ class PromptedSystem(ABC):
         max_tokens = self.lm.model.config.get_text_config().max_position_embeddings - self.max_new_tokens
         for num_facts in range(len(context.statements), -1, -1):
             kept = context.first(num_facts)
-            prompt = build_prompt(
-                self.lm, question, context=kept, shots=self.shots, prompt_format=self.prompt_format
-            )
+            prompt = build_prompt(self.lm, question, context=kept, shots=self.shots, prompt_format=self.prompt_format)
             num_tokens = len(self.lm.encode([prompt])[0])
             if num_tokens <= max_tokens:
                 return prompt, kept

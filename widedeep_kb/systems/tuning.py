@@ -78,8 +78,8 @@ def questions_from_facts(
         A frame in `QUESTION_SCHEMA`, tagged `dev`.
     """
     free = facts.filter(~pl.col("fact_id").is_in(list(excluded)))
-    free = free.sample(fraction=1.0, shuffle=True, seed=seed).with_columns(_turn=pl.int_range(pl.len()).over("relation"))
-    chosen = free.sort("_turn", maintain_order=True).head(num_questions)
+    free = free.sample(fraction=1.0, shuffle=True, seed=seed)
+    chosen = free.sort(pl.int_range(pl.len()).over("relation"), maintain_order=True).head(num_questions)
     frame = chosen.select(
         question=pl.format("What is the {} of {}?", "relation", "subject"),
         answers=pl.concat_list("object", "object_aliases"),

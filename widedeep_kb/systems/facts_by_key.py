@@ -1,0 +1,52 @@
+"""Facts behind exact keys: what `in_context` and `lookup` know of a question before any LLM or ranking of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from widedeep_kb.facts import FactCatalogue
+from widedeep_kb.memory.relations import WordVectors, hashed_word_vectors
+from widedeep_kb.memory.retrieval import Retriever
+
+
+class FactsByKey:
+    """A catalogue and a retriever over the same facts.
+
+    Args:
+        facts: a frame in `FACT_SCHEMA`.
+        budget: most facts found for a question.
+        word_vectors: for the retriever's third stage.
+    """
+
+    def __init__(self, facts: pl.DataFrame, *, budget: int, word_vectors: WordVectors = hashed_word_vectors) -> None:
+        self._catalogue = FactCatalogue()
+        self._retriever = Retriever(budget, word_vectors=word_vectors)
+        ordinals = self._catalogue.add(facts).added
+        rows = self._catalogue.rows(ordinals)
+        self._retriever.add(
+            ordinals,
+            subjects=rows["subject"].to_list(),
+            aliases=rows["subject_aliases"].to_list(),
+            subject_ids=rows["subject_id"].to_list(),
+            relations=rows["relation"].to_list(),
+        )
+
+    def find(self, questions: Sequence[str]) -> list[pl.DataFrame]:
+        """Facts that each question's words name.
+
+        Returns:
+            For each question the rows of its facts, best first, in `FACT_SCHEMA` with `ordinal` and `weight` (Float64,
+            in (0, 1]); no rows where it names none.
+        """
+        hits = self._retriever.lookup(list(questions))
+        lengths = (hits.ordinals >= 0).sum(axis=1)  # hits come first, then -1
+        is_hit = np.arange(hits.ordinals.shape[1]) < lengths[:, None]
+        assert (hits.ordinals[is_hit] >= 0).all(), "a retriever's hits must stand before its misses"
+        rows = self._catalogue.rows(hits.ordinals[is_hit]).with_columns(
+            weight=pl.Series(hits.weights[is_hit].astype(np.float64))
+        )
+        starts = np.cumsum(lengths) - lengths
+        return [rows.slice(start, length) for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)]
