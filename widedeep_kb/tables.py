@@ -161,7 +161,9 @@ def _conform_column(column: pl.Series, dtype: pl.DataType, *, origin: str) -> pl
             raise ValueError(f"{origin}: column {column.name!r} holds {column.dtype}, expected text")
         return column.cast(TEXT)
     if dtype == pl.Boolean and column.dtype != pl.Boolean:
-        parsed = column.cast(TEXT).str.to_lowercase().replace_strict(TRUTH_VALUES, default=None, return_dtype=pl.Boolean)
+        parsed = (
+            column.cast(TEXT).str.to_lowercase().replace_strict(TRUTH_VALUES, default=None, return_dtype=pl.Boolean)
+        )
         refuse_first(parsed.is_null() & column.is_not_null(), column, origin=origin, why="is not true or false")
         return parsed
     if dtype == pl.Float64:
@@ -189,10 +191,9 @@ def _conform_lists(column: pl.Series, *, origin: str) -> pl.Series:
     bad = items.filter(is_bad.fill_null(True)).head(1)
     if bad.height:
         row, value = bad.row(0)
-        why = f"{column.name} has an empty item" if value is None or len(value) < SHOWN_CHARS else (
-            f"{column.name} has an item of more than {MAX_VALUE_BYTES} bytes"
-        )
-        refuse(value or "", origin=origin, row=row + 1, why=why)
+        is_long = value is not None and len(value.encode()) > MAX_VALUE_BYTES
+        why = f"has an item of more than {MAX_VALUE_BYTES} bytes" if is_long else "has an empty item"
+        refuse(value or "", origin=origin, row=row + 1, why=f"{column.name} {why}")
     return column
 
 
@@ -280,7 +281,9 @@ def _read_csv(text: str, *, origin: str) -> pl.DataFrame:
     for row, cells in enumerate(rows, start=1):
         if len(cells) != len(header):
             refuse(",".join(cells), origin=origin, row=row, why=f"{len(cells)} cells, expected {len(header)}")
-    return pl.DataFrame([pl.Series(name, cells, dtype=TEXT) for name, cells in zip(header, zip(*rows), strict=True)])
+    return pl.DataFrame(
+        [pl.Series(name, cells, dtype=TEXT) for name, cells in zip(header, zip(*rows, strict=True), strict=True)]
+    )
 
 
 def _read_jsonl(text: str, *, origin: str) -> list[dict[str, Any]]:
