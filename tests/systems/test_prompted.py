@@ -120,3 +120,15 @@ def test_a_shot_keeps_its_own_fact_when_its_subject_has_many(
     assert kept.context.fact_ids == (*ids[: MAX_SHOT_FACTS - 1], "f")
     (kept,) = system.with_contexts([Shot("q", "a", fact_id="b")])
     assert kept.context.fact_ids == ids[:MAX_SHOT_FACTS]
+
+
+def test_a_worked_example_may_not_be_asked(tiny_lm: FrozenLM, facts: pl.DataFrame, fact_id_of: FactIdOf) -> None:
+    wanted = fact_id_of("Zorvania", "flag colour")
+    shots = (Shot("Which colour?", "teal", fact_id=wanted), Shot("Not used?", "no"))
+    system = Oracle(tiny_lm, prompt_format=PromptFormat(1, is_chat=False), shots=shots, max_new_tokens=1)
+    system.ingest(facts)
+    with pytest.raises(ValueError, match="answers what is asked: 'Which colour\\?'"):
+        system.generate(["Which colour?"], fact_ids=[fact_id_of("Zorvania", "mean height")])
+    with pytest.raises(ValueError, match=f"answers what is asked: '{wanted}'"):
+        system.generate(["Another phrasing?"], fact_ids=[wanted])
+    assert len(system.generate(["Not used?"], fact_ids=[fact_id_of("Zorvania", "mean height")])) == 1

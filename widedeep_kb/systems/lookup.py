@@ -8,17 +8,20 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import bm25s
 import numpy as np
 import polars as pl
 
 from widedeep_kb.keys import words
-from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.relations import WordVectors, hashed_word_vectors, relation_words, stem
 from widedeep_kb.systems.facts_by_key import FactsByKey
 from widedeep_kb.systems.protocol import Answer
 from widedeep_kb.systems.word_vectors import embedding_word_vectors, text_vectors
+
+if TYPE_CHECKING:
+    from widedeep_kb.lm import FrozenLM
 
 
 class KeyLookup(ABC):

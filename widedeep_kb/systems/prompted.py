@@ -63,10 +63,12 @@ class PromptedSystem(ABC):
             fact_ids: the right fact of each question, for a system that is told it.
 
         Raises:
-            ValueError: a prompt is too long for the LLM even without facts, or the format needs more shots.
+            ValueError: a prompt is too long for the LLM even without facts, the format needs more shots, or a question
+                is itself one of the shots.
         """
         if not questions:
             return []
+        self._refuse_shots(questions, fact_ids=fact_ids)
         start = time.perf_counter()
         contexts = self.contexts(questions, fact_ids=fact_ids)
         fitted = [self._fit(question, context) for question, context in zip(questions, contexts, strict=True)]
@@ -93,6 +95,14 @@ class PromptedSystem(ABC):
             replace(shot, context=_keep(context, fact_id=shot.fact_id))
             for shot, context in zip(shots, contexts, strict=True)
         )
+
+    def _refuse_shots(self, questions: Sequence[str], *, fact_ids: Sequence[str | None] | None) -> None:
+        """A prompt must not hold the answer to its own question as a worked example."""
+        used = self.shots[: self.prompt_format.num_shots]
+        shown = {shot.question for shot in used} | {shot.fact_id for shot in used if shot.fact_id is not None}
+        for asked in (*questions, *(fact_ids or ())):
+            if asked in shown:
+                raise ValueError(f"a worked example in the prompt answers what is asked: {asked[:60]!r}")
 
     def _fit(self, question: str, context: Context) -> tuple[str, Context]:
         """The prompt with as many facts as the LLM has positions for, and those facts.

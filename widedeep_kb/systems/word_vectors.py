@@ -6,13 +6,16 @@ Letters: N words, H hidden size.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.word_statistics import content_weight
+
+if TYPE_CHECKING:
+    from widedeep_kb.lm import FrozenLM
 
 
 def embedding_word_vectors(lm: FrozenLM) -> WordVectors:
