@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from widedeep_kb.keys import encode, find_variants, hash_words, ngram_keys, normalise, text_keys, word_variants, words
+from widedeep_kb.word_statistics import content_weight, is_common, zipf_frequency
 
 PARIS = [11292911246333961602, 4817446480987149261]
 NEW_YORK = (6989879101864321843, 10095953581622861270)
@@ -99,3 +100,14 @@ def test_slice_and_raw_hashes() -> None:
     folded = text_keys(encoded)[0]
     written = text_keys(encoded, hashes=encoded.raw_hashes())[0]
     assert folded[0] == folded[1] == written[1] != written[0]
+
+
+def test_common_words() -> None:
+    assert [word for word in ("time", "c", "1984", "7", "808", "73102", "widget", "c++") if is_common(word)] == [
+        "time",
+        "c",
+        "1984",
+        "7",
+    ]
+    assert zipf_frequency("zzyzxq") == 0.0
+    assert content_weight("the") < content_weight("country") < content_weight("wingspan")

@@ -37,8 +37,10 @@ def zipf_frequency(word: str) -> float:
 
 
 def is_common(word: str) -> bool:
-    """A frequent English word, or a plain number of up to four digits (a year, a count)."""
-    return zipf_frequency(word) >= COMMON_ZIPF or (word.isdecimal() and len(word) <= 4)
+    """A frequent English word, a number of one or two digits (a count), or a year from 1000 to 2099."""
+    if word.isdecimal():
+        return len(word) <= 2 or (len(word) == 4 and 1000 <= int(word) < 2100)
+    return zipf_frequency(word) >= COMMON_ZIPF
 
 
 def content_weight(word: str) -> float:

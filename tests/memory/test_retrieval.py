@@ -30,6 +30,7 @@ FACTS = [  # subject, aliases, subject_id, relation
     ("Liverpool F.C.", [], "lfc", "ground"),
     ("Time", [], "time", "publisher"),
     ("US", [], "us", "capital"),
+    ("All I Need", [], "ain", "performer"),
 ]
 
 
@@ -106,6 +107,8 @@ def test_a_stored_c_is_not_c_plus_plus() -> None:
         ("who is the publisher of time", ["time"]),
         ("what time is it", []),
         ("I read Time every week", ["time"]),
+        ("Who sang All I Need?", ["ain"]),
+        ("who sang all i need", []),
         ("Time flies and we read", []),
         ("What is the capital of the US?", ["us"]),
     ],

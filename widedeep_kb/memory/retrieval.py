@@ -156,7 +156,7 @@ class Retriever:
             ValueError: one bare string.
         """
         if isinstance(texts, str):
-            raise ValueError(f"lookup takes a list of questions, got the string {texts[:40]!r}")
+            raise ValueError(f"lookup takes a list of questions, got the string {texts[:40]!r}")  # noqa: TRY004 - a user's mistake is a ValueError here
         turns = [[text] if isinstance(text, str) else list(text) for text in texts]
         counts = np.fromiter(map(len, turns), np.int64, len(turns))
         questions = np.repeat(np.arange(len(turns)), counts)
