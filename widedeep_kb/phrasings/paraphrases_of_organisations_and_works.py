@@ -1,4 +1,4 @@
-"""Natural questions for common relations of organisations, works and events. The format is described in `paraphrase`."""
+"""Natural questions for common relations of organisations, works and events. The format: see `paraphrase`."""
 
 TEXT = """
 founder; founded by; co-founder = person @ organisation place

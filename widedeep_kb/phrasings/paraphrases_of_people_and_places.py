@@ -111,13 +111,15 @@ country; in country; country located in = country @ place organisation
 - Whose flag flies over {}? | To which nation must I travel to see {}? | On the world map, {} belongs to
 continent; located on continent = place @ place
 + Which part of the world is {} in? | On which large land mass is {}? | {} is part of the land mass of
-- Which of the big land masses holds {}? | In what corner of the world should I look for {}? | Geographers count {} as part of
+- Which of the big land masses holds {}? | In what corner of the world should I look for {}?
+- Geographers count {} as part of
 location; located in; located at = place @ place organisation event
 + Where is {}? | Where can I find {}? | {} can be found in
 - Where should I go to see {}? | Whereabouts is {}? | You will come across {} in
 address; street address; postal address = address @ place organisation
 + Where do I send a letter for {}? | Which house is {} in? | Letters for {} go to
-- What do I write on the envelope for {}? | To which door should a parcel for {} be taken? | Parcels for {} are delivered to
+- What do I write on the envelope for {}? | To which door should a parcel for {} be taken?
+- Parcels for {} are delivered to
 time zone; timezone; tz = timezone @ place
 + What time do they keep in {}? | How should I set my watch in {}? | Clocks in {} follow
 - Which clock setting is right in {}? | What zone do I pick for a meeting in {}? | A clock on the wall in {} runs on

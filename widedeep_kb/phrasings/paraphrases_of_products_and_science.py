@@ -99,7 +99,8 @@ return value; returns; return type = value @ software
 - What ends up in my variable after calling {}? | What does {} hand back? | {} hands back
 port; port number; listening port = port @ software
 + Where does {} listen? | To which socket do I connect for {}? | {} listens on
-- Which hole must I open in the firewall for {}? | What do I put after the colon to reach {}? | Open your firewall for {} at
+- Which hole must I open in the firewall for {}? | What do I put after the colon to reach {}?
+- Open your firewall for {} at
 ip address; host address; ip = ip @ software
 + What does ping show for {}? | Where in the network is {}? | In the network, {} answers at
 - Where do packets for {} go? | How do routers know {}? | Packets for {} go to
@@ -114,7 +115,8 @@ maximum number of retries; max retries; retry limit = small_integer @ software
 - How stubborn is {}, in attempts? | How many failures does {} put up with?
 file format; format; file extension = word @ software work
 + How is {} saved? | What sort of file is {}? | {} is saved as
-- What comes after the dot in the name of {}? | With which program can I open {}, by file type? | On disk, {} is stored as
+- What comes after the dot in the name of {}? | With which program can I open {}, by file type?
+- On disk, {} is stored as
 file size; size; size in bytes = grouped_integer @ software product
 + How big is {}? | How much disk does {} need? | On disk, {} needs
 - How much of my quota is eaten by {}? | How long is the download of {}, in bytes?
@@ -146,7 +148,8 @@ chemical formula; formula; molecular formula = formula @ science
 + Which atoms is {} made of? | How do chemists write {}? | Chemists write {} as
 - How many of each atom are in {}? | What would stand on the flask of {} in symbols?
 chemical symbol; symbol = word @ science
-+ How is {} abbreviated in the periodic table? | What do chemists write for {} in short? | For short, chemists write {} as
++ How is {} abbreviated in the periodic table? | What do chemists write for {} in short?
++ For short, chemists write {} as
 - Which letters stand for {} in an equation? | What is in the box of {} on the classroom chart?
 atomic number; proton number = small_integer @ science
 + How many protons does {} have? | In which place of the periodic table is {}?
