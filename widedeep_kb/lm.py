@@ -56,12 +56,21 @@ class FrozenLM:
         model: any Hugging Face causal LM.
         tokenizer: its tokenizer.
         identity: name and revision (or file hash).
+        source: folder or hub id, and the GGUF file in it, where the tokenizer can be loaded again.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, identity: LMIdentity) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        identity: LMIdentity,
+        source: tuple[str, str | None] = ("", None),
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.identity = identity
+        self.source = source
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
 
@@ -99,6 +108,13 @@ class FrozenLM:
     def newline_id(self) -> int:
         """Token id of a line break, which ends a short answer."""
         return self.encode(["\n"])[0][-1]
+
+    @property
+    def chat_end_id(self) -> int:
+        """Token id that ends the assistant's turn."""
+        config = self.model.generation_config
+        ids = config.eos_token_id if config is not None else None
+        return int((ids[0] if isinstance(ids, list) else ids) or self.tokenizer.eos_token_id)
 
     @cached_property
     def blank_tokens(self) -> Tensor:
@@ -270,7 +286,7 @@ def load_lm(
     revision = _sha256(Path(folder) / gguf_file) if gguf_file else _folder_revision(folder, model)
     if name != DEFAULT_LLM and Path(name).exists():
         name = str(Path(name).resolve())
-    return FrozenLM(model, tokenizer, identity=LMIdentity(name, revision))
+    return FrozenLM(model, tokenizer, identity=LMIdentity(name, revision), source=(folder, gguf_file))
 
 
 def _locate(name: str) -> tuple[str, str | None]:

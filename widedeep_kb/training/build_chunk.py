@@ -45,11 +45,10 @@ def build_chunk(
         ending = [] if example.answer is None else [*answers[i], chat_end_id if example.is_chat else end_id]
         rows.append([*prompt, *ending])
         starts.append(len(prompt))
-    used, local = np.unique(candidates[kept], return_inverse=True)
-    local = local.reshape(len(kept), -1)
-    if len(used) and used[0] == -1:
-        used, local = used[1:], np.where(candidates[kept] == -1, NO_TOKEN, local - 1)
     targets = np.array([examples[i].target if examples[i].answer is not None else -1 for i in kept.tolist()])
+    used = np.unique(np.concatenate([candidates[kept].ravel(), targets]))
+    used = used[used >= 0]
+    local = np.where(candidates[kept] < 0, NO_TOKEN, np.searchsorted(used, candidates[kept]))
     places = np.searchsorted(used, targets)
     names = tuple(sorted({e.kind for e in examples}))
     facts = table.take(used)

@@ -10,7 +10,8 @@ of a batch, S slots a row, F features of a fact.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,21 @@ class Chunk:
     def __len__(self) -> int:
         """Number of questions Q."""
         return len(self.targets)
+
+    def save(self, path: Path) -> None:
+        """Write the chunk as one compressed .npz file."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("facts", "class_names")}
+        facts = {f"facts.{f.name}": getattr(self.facts, f.name) for f in fields(self.facts)}
+        np.savez_compressed(path, class_names=np.array(self.class_names), **own, **facts)
+
+    @classmethod
+    def load(cls, path: Path) -> Chunk:
+        """Read a chunk written by `save`."""
+        with np.load(path) as arrays:
+            facts = EncodedFacts(**{f.name: arrays[f"facts.{f.name}"] for f in fields(EncodedFacts)})
+            names = tuple(arrays["class_names"].tolist())
+            own = {f.name: arrays[f.name] for f in fields(cls) if f.name not in ("facts", "class_names")}
+        return cls(facts=facts, class_names=names, **own)
 
 
 class Batch(NamedTuple):

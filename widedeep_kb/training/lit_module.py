@@ -128,10 +128,10 @@ class ReaderModule(pl.LightningModule):
         is_label = batch.labels != IGNORED
         right = torch.ones_like(is_label)
         right[is_label] = logits.argmax(-1) == labels
-        names = self.trainer.datamodule.class_names if self.trainer.datamodule else self.class_names
         for class_id in batch.classes.unique().tolist():
             chosen = (batch.classes == class_id) & is_label.any(1)
-            self._right[names[class_id]].append(right.all(1)[chosen].float().cpu())
+            name = self.trainer.datamodule.class_name(dataloader_idx, class_id)
+            self._right[name].append(right.all(1)[chosen].float().cpu())
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/exact_match/<class>` and the mean over classes."""

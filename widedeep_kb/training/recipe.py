@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import count as count_from
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
 from widedeep_kb.phrasings import relation_paraphrases
-from widedeep_kb.schema import normalise_text
-from widedeep_kb.synthetic import comparison_questions, generate, unrelated_prompts
+from widedeep_kb.schema import default_statement
+from widedeep_kb.synthetic import SyntheticBatch, comparison_questions, generate, unrelated_prompts
 from widedeep_kb.training.build_chunk import build_chunk
 from widedeep_kb.training.chunk import Chunk
-from widedeep_kb.training.examples import Example, Phraser, absent_example, candidate_facts
-from widedeep_kb.training.fact_table import FactTable, load_tables
+from widedeep_kb.training.examples import CHAT_MARK, Example, Phraser, absent_example, candidate_facts
+from widedeep_kb.training.fact_table import FactTable
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,229 @@ class Recipe:
     """Sizes and shares of a chunk.
 
     Attributes:
-        synthetic_subjects: subjects of fresh synthetic facts.
+        synthetic_subjects: subjects of fresh synthetic facts, about eight facts each.
         real_facts: facts sampled from the real tables.
         num_questions: Q.
         synthetic_share: of the questions about facts.
-        unrelated, absent, comparison: shares of questions that no fact can answer, whose fact is not in memory, and
-            that compare two facts.
+        unrelated: share of questions that no fact can answer.
+        absent: share whose fact is not in memory though others of its subject are.
+        comparison: share that compare two facts.
         num_candidates: most facts in memory for a question.
-        chat_template: text of a chat prompt with the mark in the user's place, or None.
     """
 
-    synthetic_subjects: int = 4000
-    real_facts: int = 15000
-    num_questions: int = 50000
-    synthetic_share: float = 0.65
-    unrelated: float = 0.08
-    absent: float = 0.06
+    synthetic_subjects: int = 3000
+    real_facts: int = 12000
+    num_questions: int = 40000
+    synthetic_share: float = 0.7
+    unrelated: float = 0.07
+    absent: float = 0.05
     comparison: float = 0.05
     num_candidates: int = 32
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What chunks are made of, besides a seed.
+
+    Attributes:
+        tables: real facts; may be empty.
+        kept_out_subjects, kept_out_relations: names that synthetic facts must not use.
+        tokenizer_path, gguf_file: where workers load the tokenizer from.
+        chat_prompt: the text of a chat prompt with `examples.CHAT_MARK` in the user's place, or None.
+        end_id, chat_end_id: tokens that end an answer.
+    """
+
+    tables: tuple[FactTable, ...]
+    kept_out_subjects: frozenset[str]
+    kept_out_relations: frozenset[str]
+    tokenizer_path: str
+    gguf_file: str | None
+    chat_prompt: str | None
+    end_id: int
+    chat_end_id: int
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Load the tokenizer."""
+        options = {"gguf_file": self.gguf_file} if self.gguf_file else {}
+        return AutoTokenizer.from_pretrained(self.tokenizer_path, **options)
+
+    def phraser(self, split: str = "trained") -> Phraser:
+        """Phrasings of one split, with chat prompts where the tokenizer has a template."""
+        template = self.chat_prompt
+        return Phraser(None if template is None else (lambda text: template.replace(CHAT_MARK, text)), split=split)
+
+
+def synthetic_table(batch: SyntheticBatch, *, name: str = "synthetic") -> FactTable:
+    """Synthetic facts as a training table; common relations bring their natural questions."""
+    subjects = [batch.subjects[s] for s in batch.subject_index.tolist()]
+    templates: dict[str, list[str]] = {}
+    for relation, common in zip(batch.relations, batch.common, strict=True):
+        if common is not None and relation not in templates:
+            templates[relation] = [p.text for p in relation_paraphrases(common, "trained")]
+    return FactTable(
+        name=name,
+        subjects=subjects,
+        relations=list(batch.relations),
+        objects=list(batch.objects),
+        prefixes=[default_statement(s, r) for s, r in zip(subjects, batch.relations, strict=True)],
+        groups=batch.subject_index.astype(np.int64),
+        templates={relation: texts for relation, texts in templates.items() if texts},
+    )
+
+
+def merge_tables(tables: Sequence[FactTable]) -> FactTable:
+    """One table of all facts; subjects of different tables stay different, templates of a relation are joined."""
+    groups, questions, templates, offset, first = [], {}, {}, 0, 0
+    for table in tables:
+        groups.append(table.groups + offset)
+        offset += int(table.groups.max(initial=-1)) + 1
+        questions.update({first + fact: texts for fact, texts in table.questions.items()})
+        first += len(table)
+        for relation, texts in table.templates.items():
+            templates.setdefault(relation, []).extend(texts)
+    return FactTable(
+        name="all",
+        subjects=[s for t in tables for s in t.subjects],
+        relations=[r for t in tables for r in t.relations],
+        objects=[o for t in tables for o in t.objects],
+        prefixes=[p for t in tables for p in t.prefixes],
+        groups=np.concatenate(groups),
+        questions=questions,
+        templates=templates,
+    )
+
+
+def sample_subjects(table: FactTable, rng: np.random.Generator, *, num_facts: int) -> FactTable:
+    """Whole subjects, drawn at random until there are about `num_facts` facts."""
+    members = table.members()
+    chosen, total = [], 0
+    for i in rng.permutation(len(members)):
+        chosen.append(members[i])
+        total += len(members[i])
+        if total >= num_facts:
+            break
+    return table.take(np.concatenate(chosen)) if chosen else table
+
+
+def make_chunk(ingredients: Ingredients, recipe: Recipe, *, seed: int, tokenizer: PreTrainedTokenizerBase) -> Chunk:
+    """The chunk of one seed."""
+    rng, np_rng = random.Random(seed), np.random.default_rng(seed)
+    batch = generate(
+        recipe.synthetic_subjects,
+        seed=seed,
+        excluded_relations=ingredients.kept_out_relations,
+        excluded_subjects=ingredients.kept_out_subjects,
+    )
+    synthetic = synthetic_table(batch)
+    real = [_sample_real(ingredients.tables, recipe.real_facts, np_rng)] if ingredients.tables else []
+    table = merge_tables([synthetic, *real])
+    num_synthetic, phraser = len(synthetic), ingredients.phraser()
+    examples = _questions(table, num_synthetic, recipe=recipe, phraser=phraser, rng=rng)
+    count = round(recipe.comparison * recipe.num_questions)
+    compared, facts, replaced = _comparisons(batch, phraser, rng=rng, count=count)
+    candidates = candidate_facts([*examples, *compared], table, np_rng, num_candidates=recipe.num_candidates)
+    first = len(table)
+    for i, (row, old) in enumerate(zip(candidates[len(examples) :], replaced, strict=True)):
+        others = row[(row >= 0) & ~np.isin(row, old)][: recipe.num_candidates - 2]
+        row[:] = -1
+        row[: 2 + len(others)] = [first + 2 * i, first + 2 * i + 1, *others]
+    return build_chunk(
+        tokenizer,
+        _with_short_values(merge_tables([table, facts]), tokenizer),
+        examples=[*examples, *compared],
+        candidates=candidates,
+        end_id=ingredients.end_id,
+        chat_end_id=ingredients.chat_end_id,
+    )
+
+
+def _with_short_values(table: FactTable, tokenizer: PreTrainedTokenizerBase) -> FactTable:
+    """Check that all values fit (a generator or a corpus may yield one that is too long): cut those at a word."""
+    lengths = [len(row) for row in tokenizer([f" {o}" for o in table.objects], add_special_tokens=False).input_ids]
+    too_long = [i for i, n in enumerate(lengths) if n > MAX_VALUE_TOKENS]
+    for i in too_long:
+        table.objects[i] = " ".join(table.objects[i].split()[:8])[:60]
+    return table
+
+
+def _sample_real(tables: Sequence[FactTable], num_facts: int, rng: np.random.Generator) -> FactTable:
+    """A sample over tables, each weighted by the square root of its size, so that small sets are not drowned."""
+    weights = np.sqrt([len(t) for t in tables])
+    shares = np.maximum(1, (weights / weights.sum() * num_facts).astype(int))
+    return merge_tables([sample_subjects(t, rng, num_facts=int(n)) for t, n in zip(tables, shares, strict=True)])
+
+
+def _questions(
+    table: FactTable, num_synthetic: int, *, recipe: Recipe, phraser: Phraser, rng: random.Random
+) -> list[Example]:
+    num_unrelated = round(recipe.unrelated * recipe.num_questions)
+    num_about = recipe.num_questions - num_unrelated - round(recipe.comparison * recipe.num_questions)
+    examples = []
+    for _ in range(num_about):
+        is_synthetic = num_synthetic == len(table) or rng.random() < recipe.synthetic_share
+        fact = rng.randrange(num_synthetic) if is_synthetic else rng.randrange(num_synthetic, len(table))
+        if rng.random() < recipe.absent:
+            examples.append(absent_example(phraser, table, fact, rng))
+        else:
+            examples.append(phraser.example(table, fact, rng, kind="synthetic" if is_synthetic else "real"))
+    for text in unrelated_prompts(rng, num_unrelated):
+        prompt, is_chat = phraser.prompt(text, rng)
+        # The index is asked with the words of some fact as well, so that facts are in memory and must be ignored.
+        fact = rng.randrange(len(table))
+        examples.append(Example(prompt, f"{text} {table.subjects[fact]}", None, -1, is_chat, "unrelated"))
+    return examples
+
+
+def _comparisons(
+    batch: SyntheticBatch, phraser: Phraser, *, rng: random.Random, count: int
+) -> tuple[list[Example], FactTable, list[tuple[int, int]]]:
+    """Questions that compare two facts, the two facts of each (their values are made for it), and whom they replace."""
+    examples, subjects, relations, objects, replaced = [], [], [], [], []
+    for question in comparison_questions(batch, rng, max_questions=count):
+        prompt, is_chat = phraser.prompt(question.question, rng)
+        examples.append(Example(prompt, question.question, question.answer, -1, is_chat, "comparison"))
+        subjects += question.subjects
+        relations += [question.relation, question.relation]
+        objects += question.objects
+        replaced.append(question.fact_index)
+    prefixes = [default_statement(s, r) for s, r in zip(subjects, relations, strict=True)]
+    table = FactTable("comparison", subjects, relations, objects, prefixes, np.arange(len(subjects), dtype=np.int64))
+    return examples, table, replaced
+
+
+_WORKER: dict[str, object] = {}
+
+
+def _start_worker(ingredients: Ingredients, recipe: Recipe) -> None:
+    _WORKER.update(ingredients=ingredients, recipe=recipe, tokenizer=ingredients.tokenizer())
+
+
+def _work(seed: int) -> Chunk:
+    return make_chunk(_WORKER["ingredients"], _WORKER["recipe"], seed=seed, tokenizer=_WORKER["tokenizer"])
+
+
+def chunk_stream(
+    ingredients: Ingredients, recipe: Recipe, *, seed: int, num_workers: int, limit: int | None = None
+) -> Iterator[Chunk]:
+    """Chunks of seeds seed, seed + 1, ..., made ahead by worker processes, in order.
+
+    Args:
+        ingredients, recipe: what each chunk is made of.
+        seed: of the first chunk.
+        num_workers: processes; 0 = in this one.
+        limit: number of chunks; None = no end.
+    """
+    seeds = iter(range(seed, seed + limit)) if limit is not None else count_from(seed)
+    if num_workers == 0:
+        tokenizer = ingredients.tokenizer()
+        for number in seeds:
+            yield make_chunk(ingredients, recipe, seed=number, tokenizer=tokenizer)
+        return
+    with get_context("spawn").Pool(num_workers, _start_worker, (ingredients, recipe)) as pool:
+        waiting = []
+        while True:
+            while len(waiting) < 2 * num_workers and (number := next(seeds, None)) is not None:
+                waiting.append(pool.apply_async(_work, (number,)))
+            if not waiting:
+                return
+            yield waiting.pop(0).get()

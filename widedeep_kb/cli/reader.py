@@ -1,0 +1,96 @@
+"""`widedeep-kb reader`: train a reader for an LLM. Prints what it will need, then trains, validates and saves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+HELP = "train a reader for an LLM"
+EXAMPLE = "widedeep-kb reader --llm HuggingFaceTB/SmolLM2-360M --materials materials/ --output readers/smollm2-360m"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--llm", help="Hugging Face id, folder or GGUF file (default: SmolLM2-135M-Instruct)")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the reader, its log and checkpoints")
+    parser.add_argument("--materials", type=Path, help="folder of prepared tables; default: synthetic facts only")
+    parser.add_argument("--steps", type=int, default=12000, help="length of the schedule")
+    parser.add_argument("--batch-size", type=int, default=512, help="questions in a step")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=4, help="processes that make training questions")
+    parser.add_argument("--passes", type=int, default=1, help="how often a chunk of questions is used")
+    parser.add_argument("--minutes", type=float, help="stop after so long, with a checkpoint to resume from")
+    parser.add_argument("--resume", type=Path, help="checkpoint (last.ckpt) of an interrupted run")
+    parser.add_argument("--validate-every", type=int, default=1000, help="steps between validations")
+    parser.add_argument("--questions-per-chunk", type=int, default=40000)
+    parser.add_argument("--evidence-weight", type=float, default=0.1)
+    parser.add_argument("--silence-weight", type=float, default=0.1)
+    parser.add_argument("--synthetic-share", type=float, default=0.7)
+    parser.add_argument("--writer-layers", type=int, nargs="+")
+    parser.add_argument("--adapter-layers", type=int, nargs="+")
+    parser.add_argument("--null-threshold", type=float, default=0.1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; the last line of stdout is a JSON object with the final metrics."""
+    import torch
+
+    from widedeep_kb.lm import load_lm
+    from widedeep_kb.memory.reader import Reader, ReaderConfig
+    from widedeep_kb.training.lit_module import LossWeights
+    from widedeep_kb.training.materials import Materials, load_materials
+    from widedeep_kb.training.reader_run import ReaderRun, ingredients_for, train_reader
+    from widedeep_kb.training.recipe import Recipe
+
+    lm = load_lm(args.llm)
+    places = {"writer_layers": args.writer_layers, "adapter_layers": args.adapter_layers}
+    overrides = {name: tuple(layers) for name, layers in places.items() if layers}
+    torch.manual_seed(args.seed)
+    reader = Reader(ReaderConfig.for_lm(lm, null_threshold=args.null_threshold, **overrides)).to(lm.device)
+    empty = Materials((), frozenset(), frozenset(), {})
+    materials = load_materials(args.materials) if args.materials else empty
+    size = sum(p.numel() for p in reader.parameters())
+    questions = args.steps * args.batch_size
+    print(
+        f"{lm.identity.name}: {size / 1e6:.1f} M trained parameters ({size * 16 / 2**20:.0f} MiB with optimizer), "
+        f"{questions:,} questions, {len(materials.tables)} tables of {sum(map(len, materials.tables)):,} real facts, "
+        f"{len(materials.validation)} validation sets, on {lm.device}",
+        file=sys.stderr,
+    )
+    share = args.questions_per_chunk / 40000
+    recipe = Recipe(
+        synthetic_subjects=max(2, round(3000 * share)),
+        real_facts=round(12000 * share),
+        num_questions=args.questions_per_chunk,
+        synthetic_share=args.synthetic_share,
+    )
+    metrics = train_reader(
+        lm,
+        reader,
+        ingredients=ingredients_for(
+            lm,
+            materials.tables,
+            kept_out_subjects=materials.kept_out_subjects,
+            kept_out_relations=materials.kept_out_relations,
+        ),
+        validation=list(materials.validation.values()),
+        run=ReaderRun(
+            max_steps=args.steps,
+            batch_size=args.batch_size,
+            lr=args.lr,
+            seed=args.seed,
+            num_workers=args.workers,
+            passes=args.passes,
+            validate_every=args.validate_every,
+            minutes=args.minutes,
+            recipe=recipe,
+            loss_weights=LossWeights(evidence=args.evidence_weight, silence=args.silence_weight),
+        ),
+        folder=args.output,
+        resume_from=args.resume,
+    )
+    print(json.dumps(metrics))
+    return 0
