@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from widedeep_kb.synthetic.draw import Draw
-from widedeep_kb.synthetic.relations import Property, draw_properties
+from widedeep_kb.synthetic.relations import Property, draw_properties, plain
 from widedeep_kb.synthetic.strings import approximate_tokens
 from widedeep_kb.synthetic.subjects import SUBJECT_KINDS, near_identical
 from widedeep_kb.synthetic.values import MAX_SHORT_TOKENS, VALUE_KINDS, any_kind
@@ -119,8 +119,8 @@ def generate(
     Args:
         num_subjects: at least 1.
         seed: seed of the draw; another seed gives other strings.
-        excluded_relations: relations (any case) that must not occur, neither as they are nor with a modifier; a common
-            relation is left out under all of its names.
+        excluded_relations: relations (any case, words or snake_case) that must not occur, neither as they are nor with
+            a modifier; a common relation is left out under all of its names.
         excluded_subjects: subjects (any case) that must not occur.
 
     Raises:
@@ -129,7 +129,7 @@ def generate(
     if num_subjects < 1:
         raise ValueError(f"num_subjects must be at least 1, not {num_subjects}")
     draw = Draw(seed)
-    builder = _Builder(draw, frozenset(r.casefold() for r in excluded_relations), [], [], [], [], {})
+    builder = _Builder(draw, frozenset(plain(r) for r in excluded_relations), [], [], [], [], {})
     forbidden = frozenset(s.casefold() for s in excluded_subjects)
     group = 0
     while len(builder.subjects) < num_subjects:

@@ -4,8 +4,9 @@ In: a `Draw`, the theme of the subjects, how many properties. Out: a list of `Pr
 in a modifier, a year or a unit ("first owner", "last owner"), or are near-synonyms: they must be told apart.
 """
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from widedeep_kb.phrasings import COMMON_NAMES, COMMON_RELATIONS
 from widedeep_kb.synthetic import relation_vocabulary as rv
@@ -48,17 +49,17 @@ class _Group:
     style: Callable[[str], str]
     properties: list[Property] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    claims: Counter[str | None] = field(default_factory=Counter)  # common relation -> properties with a name of it
     num_families: int = 0
 
     def add(self, relation: str, value_kind: str, *, base: str, common: str | None = None) -> None:
         """Add a property unless the group has it or it, or its base, is excluded."""
         text = self.style(relation)
         key = text.casefold()
-        if key in self.seen or relation.casefold() in self.excluded or base.casefold() in self.excluded:
-            return
-        if key in self.excluded:
+        if key in self.seen or not self.excluded.isdisjoint((plain(relation), plain(base), plain(text))):
             return
         self.seen.add(key)
+        self.claims[COMMON_NAMES.get(plain(relation))] += 1
         self.properties.append(Property(text, value_kind, self.num_families, common))
 
 
@@ -71,7 +72,8 @@ def draw_properties(
         draw: source of randomness.
         theme: theme of the subjects, see `subjects.SubjectKind`.
         num_properties: how many properties, all with different relations (ignoring case).
-        excluded: casefolded relations that must not occur, neither as they are nor as the base of a modified one.
+        excluded: relations, as `plain` writes them, that must not occur, neither as they are nor as the base of a
+            modified one.
 
     Returns:
         `num_properties` properties; those of one family stand together.
@@ -97,23 +99,13 @@ def draw_properties(
         group.num_families += 1
     else:
         raise ValueError(f"could not draw {num_properties} relations with {len(excluded)} excluded")
-    return _without_rivals(group.properties[:num_properties])
+    chosen = group.properties[:num_properties]
+    # Two names of one common relation, or a near-synonym that is one: a natural question would fit both.
+    return [replace(p, common=None) if p.common and group.claims[p.common] > 1 else p for p in chosen]
 
 
-def _without_rivals(properties: list[Property]) -> list[Property]:
-    """Drop `common` where another property of the group is the same common relation under another name."""
-    claims: dict[str, int] = {}
-    for p in properties:
-        name = COMMON_NAMES.get(_plain(p.relation))
-        if name is not None:
-            claims[name] = claims.get(name, 0) + 1
-    return [
-        Property(p.relation, p.value_kind, p.family, None) if p.common and claims.get(p.common, 1) > 1 else p
-        for p in properties
-    ]
-
-
-def _plain(relation: str) -> str:
+def plain(relation: str) -> str:
+    """A relation without the marks of its style: "Time_Zone" becomes "time zone"."""
     return relation.casefold().replace("_", " ")
 
 
@@ -125,7 +117,7 @@ def _kind(draw: Draw, usual: str) -> str:
 def _add_common(draw: Draw, group: _Group, theme: str) -> None:
     pool = _BY_THEME[theme] if draw.random() < 0.8 else _BY_THEME["any"]
     entry = draw.pick(pool)
-    if not group.excluded.isdisjoint([name.casefold() for name in entry.names]):
+    if not group.excluded.isdisjoint([plain(name) for name in entry.names]):
         return
     name = entry.names[0] if draw.random() < 0.5 else draw.pick(entry.names)
     group.add(name, _kind(draw, entry.value_kind), base=name, common=entry.names[0])
