@@ -13,7 +13,7 @@ from widedeep_kb.synthetic.draw import Draw
 NUM_FREQUENT = 30_000
 NUM_COMMON = 6_000
 _RUDE = re.compile(
-    r"fuck|shit|nigg|cunt|porn|slut|whore|rape|rapist|fag|bitch|dick|pussy|nazi|jihad|tits|cock|cum|anal|sex|ass|gay|lesb"
+    r"fuck|shit|nigg|cunt|porn|slut|whore|rape|rapist|fag|bitch|dick|pussy|nazi|jihad|tits|cock|cum|anal|sex|ass|gay|lesb|piss"
 )
 
 # A language's look: onsets, nuclei, codas (an empty place is "-"), endings.
