@@ -10,6 +10,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from widedeep_kb.lm import FrozenLM, LMIdentity
+
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "gemma", "phi")
 
 # ChatML without a default system turn, so that a prompt holds nothing but what the caller gave.
@@ -102,3 +104,16 @@ def tiny_llama(tiny_causal_lm: Callable[..., PreTrainedModel]) -> PreTrainedMode
 def architecture(request: pytest.FixtureRequest) -> str:
     """Each supported architecture in turn."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def tiny_frozen_lm(
+    tiny_causal_lm: Callable[..., PreTrainedModel], tiny_tokenizer: PreTrainedTokenizerFast
+) -> Callable[..., FrozenLM]:
+    """Factory `(architecture, **config) -> FrozenLM`: a fresh tiny model, whose revision is its architecture."""
+
+    def build(architecture: str = "llama", **config: object) -> FrozenLM:
+        model = tiny_causal_lm(architecture, **config)
+        return FrozenLM(model, tiny_tokenizer, identity=LMIdentity(f"tiny-{architecture}", architecture))
+
+    return build

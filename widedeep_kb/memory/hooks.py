@@ -80,12 +80,14 @@ class MemoryHooks:
         if self.binding is None or self.binding.rows is None:
             return None
         bound = self._signature.bind_partial(module, *args, **kwargs)
-        values = {**bound.arguments, **bound.arguments.pop("kwargs", {})}
+        further = bound.arguments.pop("kwargs", {})
+        values = {**bound.arguments, **further}
         input_ids, cache = values.get("input_ids"), values.get("past_key_values")
         if input_ids is None:
             raise ValueError("memory needs input_ids: the LLM was called with inputs_embeds")
         tokens = _without_padding(input_ids, values.get("attention_mask"))
-        needs_cache = cache is None and values.get("use_cache", module.config.use_cache) and not torch.is_grad_enabled()
+        use_cache = values.get("use_cache")  # None where the caller left it to the config
+        needs_cache = cache is None and (module.config.use_cache if use_cache is None else use_cache)
         if needs_cache:
             cache = DynamicCache(config=module.config)
             values["past_key_values"] = cache
