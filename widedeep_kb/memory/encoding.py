@@ -93,12 +93,13 @@ def _chunks(tokens: np.ndarray) -> dict[str, np.ndarray]:
     cues = np.full((num_facts, padded_width, NUM_CUES), NO_TOKEN, dtype=np.int32)
     for back in range(1, NUM_CUES + 1):
         cues[:, back:, back - 1] = full[:, :-back]
-    rows = full.reshape(num_facts, -1, SLOTS_PER_ROW)
+    num_chunks = padded_width // SLOTS_PER_ROW
+    rows = full.reshape(num_facts, num_chunks, SLOTS_PER_ROW)
     is_used = rows[:, :, 0] != NO_TOKEN
     facts, chunks = np.nonzero(is_used)
     return {
         "chunk_tokens": rows[is_used],
-        "chunk_cues": cues.reshape(num_facts, -1, SLOTS_PER_ROW, NUM_CUES)[is_used],
+        "chunk_cues": cues.reshape(num_facts, num_chunks, SLOTS_PER_ROW, NUM_CUES)[is_used],
         "chunk_starts": (chunks * SLOTS_PER_ROW).astype(np.int32),
         "chunk_facts": facts.astype(np.int64),
         "num_rows": is_used.sum(axis=1).astype(np.int64),
