@@ -123,7 +123,7 @@ class Reader(nn.Module):
             reader = cls(ReaderConfig(**values))
             reader.load_state_dict(load_file(folder / READER_FILE))
         except FileNotFoundError as error:
-            raise ValueError(f"{str(folder)!r} holds no reader: {Path(error.filename or '').name} is missing") from error
+            raise ValueError(f"{str(folder)!r} holds no reader: {Path(error.filename or READER_FILE).name} is missing") from error
         except (RuntimeError, TypeError, json.JSONDecodeError, OSError) as error:
             raise ValueError(f"the reader in {str(folder)!r} cannot be read: {str(error).splitlines()[0]}") from error
         except SafetensorError as error:

@@ -1,0 +1,138 @@
+"""Loading a frozen LLM and reading from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from widedeep_kb.lm import AnswerLineEnd, FrozenLM, LMIdentity, answer_tokens, decoder_layers, end_ids, left_pad, load_lm
+
+MakeLM = Callable[..., FrozenLM]
+
+
+@pytest.fixture
+def lm(tiny_frozen_lm: MakeLM) -> FrozenLM:
+    """A tiny Llama."""
+    return tiny_frozen_lm("llama")
+
+
+def test_every_architecture_shows_its_parts(tiny_frozen_lm: MakeLM, architecture: str) -> None:
+    lm = tiny_frozen_lm(architecture)
+    assert lm.hidden_size == 64
+    assert len(lm.layers) == 4
+    assert not any(p.requires_grad for p in lm.model.parameters())
+    assert not lm.model.training
+    ids = torch.tensor([[5, 6, 7]])
+    head = lm.output_head(lm.decoder(input_ids=ids).last_hidden_state)
+    torch.testing.assert_close(head, lm.model(input_ids=ids).logits)
+
+
+def test_a_model_in_training_mode_is_frozen(tiny_frozen_lm: MakeLM) -> None:
+    model = tiny_frozen_lm().model.train().requires_grad_(True)
+    lm = FrozenLM(model, tiny_frozen_lm().tokenizer, identity=LMIdentity("x", "y"))
+    assert not lm.model.training
+    assert not any(p.requires_grad for p in lm.model.parameters())
+
+
+def test_untied_embeddings_are_the_input_ones(tiny_frozen_lm: MakeLM) -> None:
+    lm = tiny_frozen_lm("llama", tie_word_embeddings=False)
+    assert lm.embedding_weight is lm.model.model.embed_tokens.weight
+    assert lm.output_head is lm.model.lm_head
+    assert not torch.equal(lm.embedding_weight, lm.output_head.weight)
+
+
+def test_missing_decoder_layers_are_an_error(lm: FrozenLM) -> None:
+    lm.model.config.num_hidden_layers = 5
+    with pytest.raises(ValueError, match="LlamaForCausalLM has no list of 5 decoder layers"):
+        decoder_layers(lm.model)
+
+
+def test_left_pad_keeps_every_token() -> None:
+    input_ids, mask = left_pad([[5, 6, 7], [], [8]], pad_id=9)
+    assert input_ids.tolist() == [[5, 6, 7], [9, 9, 9], [9, 9, 8]]
+    assert mask.tolist() == [[1, 1, 1], [0, 0, 0], [0, 0, 1]]
+
+
+def test_encode_adds_no_special_tokens(lm: FrozenLM) -> None:
+    assert lm.encode([]) == []
+    rows = lm.encode(["The capital of France", "007"])
+    assert lm.tokenizer.decode(rows[0]) == "The capital of France"
+    assert len(rows[1]) == 3
+    assert lm.tokenizer.decode([lm.newline_id]) == "\n"
+
+
+def test_generate_texts_keeps_the_order_and_equals_single_calls(lm: FrozenLM) -> None:
+    prompts = ["The capital of France is", "Iron", "What is the time zone of Porto?", "é 東京", "The"]
+    together = lm.generate_texts(prompts, max_new_tokens=5, batch_size=2)
+    apart = [lm.generate_texts([p], max_new_tokens=5)[0] for p in prompts]
+    assert together == apart
+    assert [g.num_prompt_tokens for g in together] == [len(row) for row in lm.encode(prompts)]
+    assert all(0 <= g.num_generated_tokens <= 5 for g in together)
+
+
+def test_generation_stops_at_a_line_break_behind_text_only(lm: FrozenLM) -> None:
+    newline, (letter,), end = lm.newline_id, lm.encode(["x"])[0], lm.tokenizer.eos_token_id
+    assert answer_tokens(lm, [newline, letter, newline, letter]) == [newline, letter]
+    assert answer_tokens(lm, [letter, end, letter]) == [letter]
+    assert answer_tokens(lm, [letter, newline, letter], stop_at_newline=False) == [letter, newline, letter]
+    assert answer_tokens(lm, [newline, newline]) == [newline, newline]
+    criterion = AnswerLineEnd(lm, num_prompt_tokens=2)
+    rows = torch.tensor([[newline, letter, newline, newline], [letter, letter, newline, letter], [letter, letter, letter, newline]])
+    assert criterion(rows, None).tolist() == [False, False, True]
+    rows = torch.cat([rows, torch.full((3, 1), newline)], dim=1)
+    assert criterion(rows, None).tolist() == [False, True, True]
+
+
+def test_end_ids_are_those_of_model_and_tokenizer(lm: FrozenLM) -> None:
+    assert end_ids(lm) == [lm.tokenizer.eos_token_id]
+    lm.model.generation_config.eos_token_id = [9, 4]
+    assert end_ids(lm) == sorted({9, 4, lm.tokenizer.eos_token_id})
+    assert lm.chat_end_id == 9
+
+
+def test_chat_prompts_hold_the_shots_and_the_user(lm: FrozenLM) -> None:
+    prompt = lm.chat_prompt("Who?", shots=[("What?", "This.")])
+    assert prompt.endswith("<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n")
+    assert "<|im_start|>assistant\nThis.<|im_end|>" in prompt
+
+
+def test_no_chat_template_is_an_error(tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tiny_frozen_lm()
+    monkeypatch.setattr(lm.tokenizer, "chat_template", None)
+    with pytest.raises(ValueError, match="'tiny-llama' has no chat template"):
+        lm.chat_prompt("Who?")
+
+
+def test_word_vectors_are_unit_means_of_input_embeddings(lm: FrozenLM) -> None:
+    vectors = lm.word_vectors(["capital", "517", "é"])
+    assert vectors.shape == (3, 64)
+    for word, vector in zip(["capital", "517", "é"], vectors, strict=True):
+        mean = lm.embedding_weight[lm.encode([f" {word}"])[0]].double().mean(0).numpy()
+        np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_a_saved_folder_loads_with_a_revision_of_its_weights(lm: FrozenLM, tiny_frozen_lm: MakeLM, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        other = tiny_frozen_lm("llama", seed=seed)
+        other.model.save_pretrained(tmp_path / name)
+        other.tokenizer.save_pretrained(tmp_path / name)
+    loaded = {name: load_lm(str(tmp_path / name), device="cpu") for name in "abc"}
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(loaded["a"].model(input_ids=ids).logits, lm.model(input_ids=ids).logits)
+    assert loaded["a"].identity.revision == loaded["b"].identity.revision != loaded["c"].identity.revision
+    assert loaded["a"].identity.name == str(tmp_path / "a")
+    assert loaded["a"].embedding_weight.dtype == torch.float32
+    assert not any(p.requires_grad for p in loaded["a"].model.parameters())
+
+
+def test_a_folder_without_a_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds 0 GGUF files and no config\.json"):
+        load_lm(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="cannot load the LLM") as caught:
+        load_lm(str(tmp_path))
+    assert "\n" not in str(caught.value)
