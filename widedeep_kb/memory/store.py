@@ -179,6 +179,8 @@ class FactStore:
         store.first_rows = tensors.pop("first_rows").numpy().copy()
         store.num_rows = tensors.pop("num_rows").numpy().copy()
         store.table = WideTable.from_tensors(tensors, row_width, device=device)
+        if not (folder / CATALOGUE_FILE).is_file():
+            raise ValueError(f"{folder / CATALOGUE_FILE} is missing")
         store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)
         store.retriever = Retriever.load(folder, word_vectors=word_vectors)
         if store.catalogue.next_ordinal != len(store.first_rows):
