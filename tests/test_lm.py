@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from widedeep_kb.lm import AnswerLineEnd, FrozenLM, LMIdentity, answer_tokens, decoder_layers, end_ids, left_pad, load_lm
+from widedeep_kb.lm import (
+    AnswerLineEnd,
+    FrozenLM,
+    LMIdentity,
+    answer_tokens,
+    decoder_layers,
+    end_ids,
+    left_pad,
+    load_lm,
+)
 
 MakeLM = Callable[..., FrozenLM]
 
@@ -81,7 +90,9 @@ def test_generation_stops_at_a_line_break_behind_text_only(lm: FrozenLM) -> None
     assert answer_tokens(lm, [letter, newline, letter], stop_at_newline=False) == [letter, newline, letter]
     assert answer_tokens(lm, [newline, newline]) == [newline, newline]
     criterion = AnswerLineEnd(lm, num_prompt_tokens=2)
-    rows = torch.tensor([[newline, letter, newline, newline], [letter, letter, newline, letter], [letter, letter, letter, newline]])
+    rows = torch.tensor(
+        [[newline, letter, newline, newline], [letter, letter, newline, letter], [letter, letter, letter, newline]]
+    )
     assert criterion(rows, None).tolist() == [False, False, True]
     rows = torch.cat([rows, torch.full((3, 1), newline)], dim=1)
     assert criterion(rows, None).tolist() == [False, True, True]
@@ -115,7 +126,9 @@ def test_word_vectors_are_unit_means_of_input_embeddings(lm: FrozenLM) -> None:
         np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
 
 
-def test_a_saved_folder_loads_with_a_revision_of_its_weights(lm: FrozenLM, tiny_frozen_lm: MakeLM, tmp_path: Path) -> None:
+def test_a_saved_folder_loads_with_a_revision_of_its_weights(
+    lm: FrozenLM, tiny_frozen_lm: MakeLM, tmp_path: Path
+) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         other = tiny_frozen_lm("llama", seed=seed)
         other.model.save_pretrained(tmp_path / name)

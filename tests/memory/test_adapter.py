@@ -22,7 +22,9 @@ def fresh_adapter(seed: int, *, null_threshold: float = 0.1) -> WideAdapter:
     return adapter
 
 
-def inputs(seed: int, *, batch: int = 2, tokens: int = 3, slots: int = 5) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def inputs(
+    seed: int, *, batch: int = 2, tokens: int = 3, slots: int = 5
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Hidden states, slot keys, slot values, mask and cues."""
     torch.manual_seed(seed)
     mask = torch.rand(batch, slots) < 0.7
@@ -75,9 +77,13 @@ def test_reading_equals_the_slow_reference(seed: int, null_threshold: float) -> 
             token = torch.cat([hidden[b, t], cues[b, t]]).double().tolist()
             chosen = (keys[b, readable].double().tolist(), values[b, readable].double().tolist())
             addition, weights = slow_token(adapter, token, *chosen)
-            torch.testing.assert_close(out.addition[b, t].double(), torch.tensor(addition).double(), atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(
+                out.addition[b, t].double(), torch.tensor(addition).double(), atol=1e-5, rtol=1e-4
+            )
             kept = torch.cat([torch.zeros(1, dtype=torch.int64), readable + 1])
-            torch.testing.assert_close(out.weights[b, :, t, kept].double(), torch.tensor(weights).double(), atol=1e-6, rtol=1e-4)
+            torch.testing.assert_close(
+                out.weights[b, :, t, kept].double(), torch.tensor(weights).double(), atol=1e-6, rtol=1e-4
+            )
             assert not out.weights[b, :, t, 1:][:, ~mask[b]].any()
 
 

@@ -29,7 +29,9 @@ class Attached:
     hooks: MemoryHooks
 
     @torch.no_grad()
-    def run(self, rows: Tensor | None, input_ids: Tensor, *, use_deep: bool = False, **kwargs: object) -> CausalLMOutputWithPast:
+    def run(
+        self, rows: Tensor | None, input_ids: Tensor, *, use_deep: bool = False, **kwargs: object
+    ) -> CausalLMOutputWithPast:
         """One forward pass with `rows` in memory."""
         with self.hooks.bind(Binding(rows=rows, use_deep=use_deep)):
             return self.lm.model(input_ids=input_ids, **kwargs)

@@ -105,7 +105,9 @@ def test_replacing_a_fact_makes_the_old_value_unreachable(store: FactStore) -> N
     assert "Brenntia" in recalled(store, "The capital of Zorvania is")
     assert store.table.num_live == live
     assert len(store) == 4
-    assert not torch.equal(store.table.lookup_rows(torch.tensor([int(store.first_rows.max())])), row_of("Quillfax", 0)[None])
+    assert not torch.equal(
+        store.table.lookup_rows(torch.tensor([int(store.first_rows.max())])), row_of("Quillfax", 0)[None]
+    )
     assert store.first_rows[old] == -1
     everything = store.table.weight.float()
     stale = torch.cat([row_of("Quillfax", i)[None] for i in range(num_rows_of("Quillfax"))])

@@ -14,7 +14,13 @@ from widedeep_kb.memory.encoding import EncodedFacts, encode_facts
 from widedeep_kb.memory.writer import Writer, fact_features, lower_layer_states, token_features
 
 MakeLM = Callable[..., FrozenLM]
-PREFIXES = ("The capital of France is", "The port of Aurora is", "The é of 東京 is", "A", "The official language of Brazil is")
+PREFIXES = (
+    "The capital of France is",
+    "The port of Aurora is",
+    "The é of 東京 is",
+    "A",
+    "The official language of Brazil is",
+)
 
 
 def encoded(lm: FrozenLM, num_facts: int = 5) -> EncodedFacts:

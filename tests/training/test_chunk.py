@@ -56,7 +56,9 @@ def slow_rows(chunk: Chunk, question: int) -> list[tuple[int, bool]]:
     facts = [int(f) for f in chunk.candidates[question] if f != NO_TOKEN]
     facts.sort(key=lambda f: f != target)
     first = [sum(chunk.facts.num_rows[:f].tolist()) for f in facts]
-    return [(s + i, f == target) for f, s in zip(facts, first, strict=True) for i in range(int(chunk.facts.num_rows[f]))]
+    return [
+        (s + i, f == target) for f, s in zip(facts, first, strict=True) for i in range(int(chunk.facts.num_rows[f]))
+    ]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -101,7 +103,9 @@ def test_questions_without_candidates_have_no_rows(lm: FrozenLM) -> None:
 def test_the_row_limit_drops_the_last_candidates_never_the_target(lm: FrozenLM) -> None:
     chunk = random_chunk(lm)
     limit = 6
-    batch = ChunkBatches(chunk, lm, writer_layers=WRITER_LAYERS, batch_size=7, max_rows=limit).batch(np.arange(len(chunk)))
+    batch = ChunkBatches(chunk, lm, writer_layers=WRITER_LAYERS, batch_size=7, max_rows=limit).batch(
+        np.arange(len(chunk))
+    )
     has_dropped = False
     for b in range(len(chunk)):
         expected = slow_rows(chunk, b)
@@ -115,7 +119,9 @@ def test_the_row_limit_drops_the_last_candidates_never_the_target(lm: FrozenLM) 
 def test_a_target_over_the_limit_stays_and_lets_no_other_question_over_it(lm: FrozenLM) -> None:
     chunk = random_chunk(lm)
     limit = 2
-    batch = ChunkBatches(chunk, lm, writer_layers=WRITER_LAYERS, batch_size=7, max_rows=limit).batch(np.arange(len(chunk)))
+    batch = ChunkBatches(chunk, lm, writer_layers=WRITER_LAYERS, batch_size=7, max_rows=limit).batch(
+        np.arange(len(chunk))
+    )
     for b in range(len(chunk)):
         num_target = sum(is_target for _, is_target in slow_rows(chunk, b))
         assert int(batch.is_target[b].sum()) == num_target
@@ -134,7 +140,8 @@ def test_a_pass_holds_every_question_once(lm: FrozenLM, num_questions: int) -> N
 def test_shuffling_follows_its_seed(lm: FrozenLM) -> None:
     batches = ChunkBatches(random_chunk(lm), lm, writer_layers=WRITER_LAYERS, batch_size=7)
     orders = [
-        [b.question_ids.tolist() for b in batches.shuffled(np.random.default_rng(seed), buckets=2)] for seed in (0, 0, 1)
+        [b.question_ids.tolist() for b in batches.shuffled(np.random.default_rng(seed), buckets=2)]
+        for seed in (0, 0, 1)
     ]
     assert orders[0] == orders[1] != orders[2]
 
@@ -172,7 +179,9 @@ def test_building_a_chunk_tokenises_prompts_answers_and_used_facts(lm: FrozenLM)
     ]
     candidates = np.array([[4, 1, -1], [5, 0, -1], [1, -1, -1], [4, 2, -1]])
     end, chat_end = lm.newline_id, lm.chat_end_id
-    chunk = build_chunk(lm.tokenizer, table(), examples=examples, candidates=candidates, end_id=end, chat_end_id=chat_end)
+    chunk = build_chunk(
+        lm.tokenizer, table(), examples=examples, candidates=candidates, end_id=end, chat_end_id=chat_end
+    )
     assert len(chunk) == 3  # the long prompt is left out
     used = [1, 2, 4]  # facts 0, 3 and 5 are in nobody's memory
     assert chunk.candidates.tolist() == [[2, 0, -1], [0, -1, -1], [2, 1, -1]]
