@@ -26,6 +26,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from widedeep_kb.answers import Evidence, MemoryAnswer
 from widedeep_kb.lm import AnswerLineEnd, FrozenLM, answer_tokens, end_ids, left_pad, load_lm
+from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_facts
 from widedeep_kb.memory.folder import read_folder, shipped_reader, write_folder
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
@@ -151,7 +152,11 @@ class KnowledgeMemory:
         """The memory that B raw texts bring, ready to be bound to a call of the LLM."""
         recall = self.store.recall(list(texts))
         rows = recall.rows.to(self.lm.device) if recall.has_rows.any() else None
-        return Binding(rows=rows, use_deep=self.use_deep, observe=observe), recall
+        weights = recall.weights.to(self.lm.device)
+        binding = Binding(
+            rows=rows, weights=weights, use_deep=self.use_deep, observe=observe, needs_weights=observe is not None
+        )
+        return binding, recall
 
     @torch.inference_mode()
     def forward(self, input_ids: Tensor, *, texts: Sequence[str] | None = None, **kwargs: object) -> CausalLMOutputWithPast:
@@ -304,10 +309,10 @@ class _Trace(LogitsProcessor):
         self.log_probabilities.append(scores32.max(-1).values - scores32.logsumexp(-1))
         return scores
 
-    def observe(self, _index: int, weights: Tensor | None, _deep_mass: Tensor | None) -> None:
+    def observe(self, _index: int, wide: AdapterOutput | None, _deep_mass: Tensor | None) -> None:
         """Note the attention of one adapter at the last position."""
-        if weights is not None:
-            self.weights.append(weights[:, :, -1, 1:].mean(1))
+        if wide is not None:
+            self.weights.append(wide.weights[:, :, -1, 1:].mean(1))
 
     def confidence(self, steps: list[int]) -> list[float]:
         """Geometric mean of the token probabilities over each sequence's own steps."""

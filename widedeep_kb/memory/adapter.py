@@ -18,16 +18,22 @@ from widedeep_kb.memory.encoding import NUM_CUES
 from widedeep_kb.memory.sparse_null import sparse_null
 
 
+HIT_FEATURES = 3
+_MARKS = 8  # value channels that carry marks instead of content, a multiple of 8 for the attention kernels
+
+
 class ProjectedMemory(NamedTuple):
-    """Memory keys and values of one adapter, projected once per call.
+    """Memory keys and values of one adapter, projected once per call; the null slot comes first.
 
     Attributes:
-        keys: [B, A, M, D].
-        values: [B, A, M, D].
+        keys: [B, A, 1 + M, D].
+        values: [B, A, 1 + M, D + 8]: content, then 1 for a real slot, then the caller's mark, then zeros.
+        mask: [B, 1 + M] bool, True = a slot that can be read; the null slot always can.
     """
 
     keys: Tensor
     values: Tensor
+    mask: Tensor
 
 
 class AdapterOutput(NamedTuple):
@@ -35,11 +41,15 @@ class AdapterOutput(NamedTuple):
 
     Attributes:
         addition: [B, T, H], exactly zero where the null slot takes nearly all attention.
-        weights: [B, A, T, 1 + M] float32 attention, the null slot first.
+        mass: [B, A, T] attention on all real slots.
+        marked: [B, A, T] attention on the slots the caller marked.
+        weights: [B, A, T, 1 + M] float32 attention, the null slot first; None unless asked for.
     """
 
     addition: Tensor
-    weights: Tensor
+    mass: Tensor
+    marked: Tensor
+    weights: Tensor | None
 
 
 class WideAdapter(nn.Module):
@@ -61,41 +71,73 @@ class WideAdapter(nn.Module):
         inner = num_heads * head_dim
         self.norm = nn.LayerNorm(hidden_size)
         self.query = nn.Linear((1 + NUM_CUES) * hidden_size, inner, bias=False)
-        self.key = nn.Linear(slot_width, inner, bias=False)
+        self.key = nn.Linear(slot_width + HIT_FEATURES, inner, bias=False)
         self.value = nn.Linear(slot_width, inner, bias=False)
         self.output = nn.Linear(inner, hidden_size, bias=False)
         self.null_key = nn.Parameter(torch.zeros(num_heads, 1, head_dim))
-        self.null_bias = nn.Parameter(torch.zeros(num_heads, 1, 1))
         self.gate = nn.Parameter(torch.tensor(0.5))
 
-    def project(self, slot_keys: Tensor, slot_values: Tensor) -> ProjectedMemory:
-        """Project slots [B, M, W] once; the result serves every token of a call."""
-        shape = (self.num_heads, self.head_dim)
-        keys = self.key(slot_keys).unflatten(-1, shape).transpose(1, 2)
-        values = self.value(slot_values).unflatten(-1, shape).transpose(1, 2)
-        return ProjectedMemory(keys, values)
+    def project(
+        self, slot_keys: Tensor, slot_values: Tensor, *, hits: Tensor, mask: Tensor, marks: Tensor | None = None
+    ) -> ProjectedMemory:
+        """Project slots once; the result serves every token of a call.
 
-    def forward(self, hidden_states: Tensor, memory: ProjectedMemory, *, memory_mask: Tensor, cues: Tensor) -> AdapterOutput:
+        Args:
+            slot_keys, slot_values: [B, M, W].
+            hits: [B, M, 3], how the exact index came to each slot's fact (see `hit_features`).
+            mask: [B, M] bool, real slots.
+            marks: [B, M], slots whose attention the caller wants to know; default: none.
+        """
+        shape = (self.num_heads, self.head_dim)
+        keys = self.key(torch.cat([slot_keys, hits.to(slot_keys.dtype)], dim=-1)).unflatten(-1, shape).transpose(1, 2)
+        values = self.value(slot_values).unflatten(-1, shape).transpose(1, 2)
+        extra = values.new_zeros(*values.shape[:3], _MARKS)
+        extra[..., 0] = 1.0
+        if marks is not None:
+            extra[..., 1] = marks[:, None].to(values.dtype)
+        null_key = self.null_key.to(keys.dtype).expand(len(keys), -1, -1, -1)
+        return ProjectedMemory(
+            keys=torch.cat([null_key, keys], dim=2),
+            values=F.pad(torch.cat([values, extra], dim=-1), (0, 0, 1, 0)),  # the null slot's value is zero
+            mask=F.pad(mask, (1, 0), value=True),
+        )
+
+    def forward(
+        self, hidden_states: Tensor, memory: ProjectedMemory, *, cues: Tensor, needs_weights: bool = False
+    ) -> AdapterOutput:
         """Read the memory.
 
         Args:
             hidden_states: [B, T, H], layer-normed by `norm`.
             memory: this adapter's projected keys and values.
-            memory_mask: [B, M] bool, True = a slot that can be read.
             cues: [B, T, 3H], features of the current token and the two before it.
+            needs_weights: return the attention on each slot, at the price of the fused kernel.
         """
         query = self.query(torch.cat([hidden_states, cues.to(hidden_states.dtype)], dim=-1))
         query = query.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # [B, A, T, D]
-        scale = self.head_dim**-0.5
-        scores = (query @ memory.keys.transpose(-1, -2)).float() * scale
-        scores = scores.masked_fill(~memory_mask[:, None, None], -torch.inf)
-        null = (query @ self.null_key.to(query.dtype).transpose(-1, -2)).float() * scale + self.null_bias
-        weights = torch.softmax(torch.cat([null, scores], dim=-1), dim=-1)
-        mass = 1 - weights[..., :1]
-        read = weights[..., 1:].to(memory.values.dtype) @ memory.values  # [B, A, T, D]; the null slot's value is zero
-        read = read * sparse_null(mass, self.null_threshold).to(read.dtype)
-        addition = torch.tanh(self.gate) * self.output(read.transpose(1, 2).flatten(-2))
-        return AdapterOutput(addition, weights)
+        weights = None
+        if needs_weights:
+            scores = (query @ memory.keys.transpose(-1, -2)).float() * self.head_dim**-0.5
+            weights = torch.softmax(scores.masked_fill(~memory.mask[:, None, None], -torch.inf), dim=-1)
+            read = weights.to(memory.values.dtype) @ memory.values
+        else:
+            read = F.scaled_dot_product_attention(
+                query, memory.keys.to(query.dtype), memory.values.to(query.dtype), attn_mask=memory.mask[:, None, None]
+            )
+        content, mass, marked = read[..., : self.head_dim], read[..., self.head_dim], read[..., self.head_dim + 1]
+        content = content * sparse_null(mass.unsqueeze(-1), self.null_threshold)
+        addition = torch.tanh(self.gate) * self.output(content.transpose(1, 2).flatten(-2))
+        return AdapterOutput(addition, mass, marked, weights)
+
+
+def hit_features(weights: Tensor) -> Tensor:
+    """How the exact index came to facts, as features of their slots: [B, R, 3] from the hits' weights [B, R].
+
+    They are the weight itself (about 0.2 for a fact that merely shares the subject, up to 0.8 where the question names
+    its relation), whether it is the highest of the question, and its distance to the highest.
+    """
+    highest = weights.max(dim=-1, keepdim=True).values
+    return torch.stack([weights, (weights >= highest - 1e-4).to(weights.dtype), highest - weights], dim=-1)
 
 
 def split_rows(rows: Tensor, *, slot_width: int) -> tuple[Tensor, Tensor, Tensor]:

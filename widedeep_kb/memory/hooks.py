@@ -10,7 +10,7 @@ Letters: B sequences, T new tokens, M memory slots, H hidden size.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,8 +20,15 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from widedeep_kb.lm import FrozenLM
-from widedeep_kb.memory.adapter import ProjectedMemory, layer_norm_like, repeat_to, split_rows
-from widedeep_kb.memory.encoding import NO_TOKEN
+from widedeep_kb.memory.adapter import (
+    AdapterOutput,
+    ProjectedMemory,
+    hit_features,
+    layer_norm_like,
+    repeat_to,
+    split_rows,
+)
+from widedeep_kb.memory.encoding import NO_TOKEN, NUM_CUES, SLOTS_PER_ROW
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.writer import token_features
 
@@ -32,16 +39,22 @@ class Binding:
 
     Attributes:
         rows: [B, R, S x 2W] rows of each sequence's facts (all zeros = no row), or None for no wide memory.
+        weights: [B, R] weight of the hit that brought each row (see `Hits.weights`); None = all equal.
+        marks: [B, R] rows whose attention is to be reported, or None.
         use_deep: whether the deep memory is read.
-        observe: called as observe(adapter index, wide weights [B, A, T, 1 + M] or None, deep mass [B, T, Q] or None).
+        observe: called as observe(adapter index, the wide adapter's output or None, deep mass [B, T, Q] or None).
+        needs_weights: whether `observe` needs the attention on each slot.
         projected: adapter index -> this call's projected keys and values; filled on first use.
         cues: [B, T, 3H] features of the current tokens and the two before each; set by the decoder's pre-hook.
     """
 
     rows: Tensor | None = None
+    weights: Tensor | None = None
+    marks: Tensor | None = None
     use_deep: bool = False
-    observe: object | None = None
-    projected: dict[int, tuple[ProjectedMemory, Tensor]] = field(default_factory=dict)
+    observe: Callable[[int, AdapterOutput | None, Tensor | None], None] | None = None
+    needs_weights: bool = False
+    projected: dict[int, ProjectedMemory] = field(default_factory=dict)
     cues: Tensor | None = None
 
 
@@ -100,10 +113,9 @@ class MemoryHooks:
 
     def _cue_features(self, history: Tensor, *, num_new: int) -> Tensor:
         """[B, T, 3H]: features of each new token and the two before it."""
-        num_cues = 3
         width = history.shape[1]
-        padded = F.pad(history, (num_cues, 0), value=NO_TOKEN)
-        stacked = [padded[:, num_cues - back : num_cues - back + width][:, -num_new:] for back in range(num_cues)]
+        padded = F.pad(history, (NUM_CUES, 0), value=NO_TOKEN)
+        stacked = [padded[:, NUM_CUES - back : NUM_CUES - back + width][:, -num_new:] for back in range(NUM_CUES)]
         return token_features(torch.stack(stacked, dim=-1), self.lm.embedding_weight).flatten(-2)
 
     def _make_layer_hook(self, index: int):  # noqa: ANN202 - a hook's signature is torch's
@@ -119,31 +131,33 @@ class MemoryHooks:
     def _read(self, index: int, hidden: Tensor) -> Tensor:
         binding, adapter = self.binding, self.reader.adapters[index]
         normed = layer_norm_like(adapter.norm, hidden)
-        weights = deep_mass = None
+        wide = deep_mass = None
         addition = torch.zeros((), device=hidden.device)
         if binding.rows is not None:
-            memory, mask = self._project(index, hidden.shape[0])
-            addition, weights = adapter(normed, memory, memory_mask=mask, cues=binding.cues)
+            memory = self._project(index, hidden.shape[0])
+            wide = adapter(normed, memory, cues=binding.cues, needs_weights=binding.needs_weights)
+            addition = wide.addition
         if binding.use_deep and self.reader.has_deep:
             threshold = self.reader.config.null_threshold
             deep, deep_mass = self.reader.deep_readers[index](normed, self.reader.deep_pool, null_threshold=threshold)
             addition = addition + deep
         if binding.observe is not None:
-            binding.observe(index, weights, deep_mass)
+            binding.observe(index, wide, deep_mass)
         return hidden + addition.to(hidden.dtype)
 
-    def _project(self, index: int, batch_size: int) -> tuple[ProjectedMemory, Tensor]:
-        known = self.binding.projected.get(index)
-        if known is None:
-            keys, values, mask = split_rows(self.binding.rows, slot_width=self.reader.config.slot_width)
-            known = (self.reader.adapters[index].project(keys, values), mask)
-            self.binding.projected[index] = known
-        memory, mask = known
-        if mask.shape[0] == batch_size:
-            return known
-        repeated = ProjectedMemory(repeat_to(memory.keys, batch_size), repeat_to(memory.values, batch_size))
-        self.binding.projected[index] = (repeated, repeat_to(mask, batch_size))
-        return self.binding.projected[index]
+    def _project(self, index: int, batch_size: int) -> ProjectedMemory:
+        binding = self.binding
+        memory = binding.projected.get(index)
+        if memory is None:
+            keys, values, mask = split_rows(binding.rows, slot_width=self.reader.config.slot_width)
+            weights = torch.ones(binding.rows.shape[:2], device=keys.device) if binding.weights is None else binding.weights
+            hits = hit_features(weights).repeat_interleave(SLOTS_PER_ROW, dim=1)
+            marks = None if binding.marks is None else binding.marks.repeat_interleave(SLOTS_PER_ROW, dim=1)
+            memory = self.reader.adapters[index].project(keys, values, hits=hits, mask=mask, marks=marks)
+        if memory.mask.shape[0] != batch_size:
+            memory = ProjectedMemory(*(repeat_to(part, batch_size) for part in memory))
+        binding.projected[index] = memory
+        return memory
 
 
 def _without_padding(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:

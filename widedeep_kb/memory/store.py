@@ -35,12 +35,14 @@ class Recall:
 
     Attributes:
         rows: [B, R, D] float32, all zeros where a text has no further row.
+        weights: [B, R] float32, weight of the hit that brought each row.
         row_ids: [B, R] int64 into the table, -1 = no row.
         row_facts: [B, R] int64 ordinal of each row's fact, -1 = none.
         hits: what the index returned.
     """
 
     rows: Tensor
+    weights: Tensor
     row_ids: np.ndarray
     row_facts: np.ndarray
     hits: Hits
@@ -125,7 +127,9 @@ class FactStore:
         """The rows of the facts that raw texts are about."""
         hits = self.retriever.lookup(texts)
         rows, ids, facts = self.rows_of(hits.ordinals)
-        return Recall(rows, ids, facts, hits)
+        is_hit = (hits.ordinals[:, :, None] == facts[:, None, :]) & (facts[:, None, :] >= 0)  # [B, C, R]
+        weights = torch.from_numpy(np.where(is_hit, hits.weights[:, :, None], 0.0).max(axis=1, initial=0.0)).float()
+        return Recall(rows, weights.to(rows.device), ids, facts, hits)
 
     def rows_of(self, ordinals: np.ndarray) -> tuple[Tensor, np.ndarray, np.ndarray]:
         """Rows [B, R, D], their ids [B, R] and facts [B, R] for facts [B, C] (-1 = none)."""

@@ -20,12 +20,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from widedeep_kb.memory.encoding import NO_TOKEN
-from widedeep_kb.memory.retrieval import Retriever
 from widedeep_kb.phrasings import CANONICAL
 from widedeep_kb.schema import normalise_text
 from widedeep_kb.training.build_chunk import build_chunk
 from widedeep_kb.training.chunk import IGNORED, Chunk, ChunkBatches
-from widedeep_kb.training.examples import Example, Phraser, PhrasingMix
+from widedeep_kb.training.examples import Example, Phraser, PhrasingMix, index_hits
 from widedeep_kb.training.fact_table import FactTable
 from widedeep_kb.training.lit_module import ReaderModule
 
@@ -65,23 +64,16 @@ def insertion_chunk(
         pool = own if phrasing == "own" else askable
         for fact in rng.sample(pool, min(num_questions, len(pool))):
             examples.append(phraser.example(table, fact, rng, kind=f"{table.name}/{phrasing}"))
-    candidates = index_candidates(table, [e.text for e in examples], budget=budget)
+    hits = index_hits(table, [e.text for e in examples], budget=budget)
     return build_chunk(
-        tokenizer, table, examples=examples, candidates=candidates, end_id=end_id, chat_end_id=end_id
+        tokenizer,
+        table,
+        examples=examples,
+        candidates=hits.ordinals,
+        weights=hits.weights,
+        end_id=end_id,
+        chat_end_id=end_id,
     )
-
-
-def index_candidates(table: FactTable, texts: list[str], *, budget: int) -> np.ndarray:
-    """Facts [Q, budget] that the exact index returns for each text, best first, -1 = none."""
-    retriever = Retriever(budget)
-    retriever.add(
-        np.arange(len(table)),
-        subjects=table.subjects,
-        aliases=[()] * len(table),
-        subject_ids=[str(g) for g in table.groups],
-        relations=table.relations,
-    )
-    return retriever.lookup(texts).ordinals
 
 
 def unambiguous(table: FactTable) -> list[int]:

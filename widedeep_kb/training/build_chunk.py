@@ -12,7 +12,7 @@ from widedeep_kb.training.chunk import Chunk
 from widedeep_kb.training.examples import Example
 from widedeep_kb.training.fact_table import FactTable
 
-MAX_PROMPT_TOKENS = 120
+MAX_PROMPT_TOKENS = 80
 
 
 def build_chunk(
@@ -21,6 +21,7 @@ def build_chunk(
     *,
     examples: Sequence[Example],
     candidates: np.ndarray,
+    weights: np.ndarray,
     end_id: int,
     chat_end_id: int,
 ) -> Chunk:
@@ -31,6 +32,7 @@ def build_chunk(
         table: N facts; only those in `candidates` are kept.
         examples: Q questions.
         candidates: [Q, C] facts in memory for each question, -1 = none.
+        weights: [Q, C] weight of the hit that brought each.
         end_id: token that ends an answer (line break).
         chat_end_id: token that ends an answer in a chat prompt.
     """
@@ -45,7 +47,7 @@ def build_chunk(
         ending = [] if example.answer is None else [*answers[i], chat_end_id if example.is_chat else end_id]
         rows.append([*prompt, *ending])
         starts.append(len(prompt))
-    targets = np.array([examples[i].target if examples[i].answer is not None else -1 for i in kept.tolist()])
+    targets = np.array([examples[i].target if examples[i].answer is not None else -1 for i in kept.tolist()], dtype=np.int64)
     used = np.unique(np.concatenate([candidates[kept].ravel(), targets]))
     used = used[used >= 0]
     local = np.where(candidates[kept] < 0, NO_TOKEN, np.searchsorted(used, candidates[kept]))
@@ -57,6 +59,7 @@ def build_chunk(
         input_ids=pad_rows(rows),
         answer_starts=np.asarray(starts, dtype=np.int32),
         candidates=local,
+        weights=weights[kept].astype(np.float16),
         targets=np.where(targets < 0, NO_TOKEN, places),
         silent=np.array([examples[i].answer is None for i in kept.tolist()]),
         classes=np.array([names.index(examples[i].kind) for i in kept.tolist()], dtype=np.int16),

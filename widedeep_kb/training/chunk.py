@@ -34,6 +34,7 @@ class Chunk:
         input_ids: [Q, T] int32, prompt and answer, left aligned, NO_TOKEN behind.
         answer_starts: [Q] int32, index of the first answer token; the answer is everything from there on.
         candidates: [Q, C] int64, facts in memory when the question is asked, NO_TOKEN = none.
+        weights: [Q, C] float16, weight of the hit that brought each candidate; 0 where the index did not return it.
         targets: [Q] int64, the fact that answers; NO_TOKEN where no single fact does.
         silent: [Q] bool, questions that no candidate answers: memory must add nothing.
         classes: [Q] int16, the class a question is reported under (index into `class_names`).
@@ -44,6 +45,7 @@ class Chunk:
     input_ids: np.ndarray
     answer_starts: np.ndarray
     candidates: np.ndarray
+    weights: np.ndarray
     targets: np.ndarray
     silent: np.ndarray
     classes: np.ndarray
@@ -79,6 +81,7 @@ class Batch(NamedTuple):
         features: [U, F] states of the fact of each distinct row.
         chunk_tokens, chunk_cues, chunk_starts: [U, S], [U, S, 3], [U] int64, see `EncodedFacts`.
         row_index: [B, R] int64 into the U rows; U = no row.
+        row_weights: [B, R] float32, weight of the hit that brought each row.
         is_target: [B, R] bool, rows of the fact that answers.
         silent: [B] bool.
         classes: [B] int64.
@@ -93,6 +96,7 @@ class Batch(NamedTuple):
     chunk_cues: Tensor
     chunk_starts: Tensor
     row_index: Tensor
+    row_weights: Tensor
     is_target: Tensor
     silent: Tensor
     classes: Tensor
@@ -123,16 +127,15 @@ class ChunkBatches:
         """Batches in one pass."""
         return -(-len(self.chunk) // self.batch_size)
 
-    def shuffled(self, rng: np.random.Generator, *, buckets: int = 16) -> Iterator[Batch]:
+    def shuffled(self, rng: np.random.Generator, *, buckets: int = 32) -> Iterator[Batch]:
         """One pass in random order; questions of similar length and memory size share a batch."""
         order = rng.permutation(len(self.chunk))
-        sizes = self.lengths + 4 * (self.chunk.candidates != NO_TOKEN).sum(axis=1)
-        window = self.batch_size * buckets
+        num_facts = (self.chunk.candidates != NO_TOKEN).sum(axis=1)
         batches = []
-        for start in range(0, len(order), window):
-            part = order[start : start + window]
-            part = part[np.argsort(sizes[part], kind="stable")]
-            batches += [part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size)]
+        for window in _parts(order, self.batch_size * buckets):
+            by_length = window[np.argsort(self.lengths[window], kind="stable")]
+            for group in _parts(by_length, self.batch_size * 4):
+                batches += _parts(group[np.argsort(num_facts[group], kind="stable")], self.batch_size)
         for i in rng.permutation(len(batches)):
             yield self.batch(batches[i])
 
@@ -152,7 +155,7 @@ class ChunkBatches:
         next_ids = ids[:, 1:]
         is_answer = (positions[None, 1:] >= chunk.answer_starts[questions, None]) & (next_ids != NO_TOKEN)
         labels[:, :-1] = np.where(is_answer, next_ids, IGNORED)
-        rows, facts = self._rows(questions)
+        rows, facts, weights = self._rows(questions)
         used, local = np.unique(rows, return_inverse=True)
         local = local.reshape(rows.shape)
         if used[0] == NO_TOKEN:
@@ -166,6 +169,7 @@ class ChunkBatches:
             "chunk_cues": encoded.chunk_cues[used].astype(np.int64),
             "chunk_starts": encoded.chunk_starts[used].astype(np.int64),
             "row_index": local,
+            "row_weights": weights,
             "is_target": (facts == chunk.targets[questions, None]) & (facts != NO_TOKEN),
             "silent": chunk.silent[questions],
             "classes": chunk.classes[questions].astype(np.int64),
@@ -179,12 +183,14 @@ class ChunkBatches:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
 
-    def _rows(self, questions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Row numbers and their facts [B, R] of each question's candidates, NO_TOKEN padded; the target comes first."""
+    def _rows(self, questions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, their facts and hit weights [B, R] of each question's candidates, NO_TOKEN padded, the target first."""
         candidates = self.chunk.candidates[questions]
         targets = self.chunk.targets[questions]
         is_target = (candidates == targets[:, None]) & (candidates != NO_TOKEN)
-        candidates = np.take_along_axis(candidates, np.argsort(~is_target, axis=1, kind="stable"), axis=1)
+        order = np.argsort(~is_target, axis=1, kind="stable")
+        candidates = np.take_along_axis(candidates, order, axis=1)
+        hit_weights = np.take_along_axis(self.chunk.weights[questions].astype(np.float32), order, axis=1)
         counts = np.where(candidates == NO_TOKEN, 0, self.chunk.facts.num_rows[candidates])
         totals = counts.cumsum(axis=1)
         limits = np.maximum(self.max_rows, np.where(is_target.any(axis=1), counts[:, 0], 0))
@@ -199,4 +205,11 @@ class ChunkBatches:
         is_filled = np.arange(width)[None] < totals[:, -1:]
         facts[is_filled] = flat
         rows[is_filled] = self.row_starts[flat] + inside
-        return rows, facts
+        weights = np.zeros(rows.shape, dtype=np.float32)
+        weights[is_filled] = np.repeat(hit_weights.ravel(), counts.ravel())
+        return rows, facts, weights
+
+
+def _parts(items: np.ndarray, size: int) -> list[np.ndarray]:
+    """Consecutive pieces of at most `size` items."""
+    return [items[i : i + size] for i in range(0, len(items), size)]

@@ -8,14 +8,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from widedeep_kb.memory.retrieval import Retriever
+from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.phrasings import CANONICAL, RAW, Frame, corrupt, frames, wrappers
 from widedeep_kb.training.fact_table import FactTable
 
 CHAT_MARK = "\u241f"
+UNCUED_WEIGHT = 0.2  # of a fact that merely shares the subject
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,26 @@ def absent_example(phraser: Phraser, table: FactTable, fact: int, rng: random.Ra
     return replace(asked, answer=None, target=fact)
 
 
+class Candidates(NamedTuple):
+    """Facts in memory for Q examples.
+
+    Attributes:
+        facts: [Q, C] int64, -1 = none.
+        weights: [Q, C] float32, of the hits that brought them.
+    """
+
+    facts: np.ndarray
+    weights: np.ndarray
+
+
 def candidate_facts(
     examples: Sequence[Example], table: FactTable, rng: np.random.Generator, *, num_candidates: int, num_few: int = 10
-) -> np.ndarray:
-    """Facts in memory for each example [Q, C], as the exact index returns them for its text, best first; -1 = none.
+) -> Candidates:
+    """Facts in memory for each example, as the exact index returns them for its text, best first.
 
     The answering fact is always among them, except where the example is to stay silent: then it never is. Seven in ten
-    examples get at most `num_few` facts, one in twenty also two facts that the index would not have returned.
+    examples get at most `num_few` facts, one in twenty also two facts that the index would not have returned. In three
+    of ten the weights say nothing, so that the reader learns to choose by meaning as well.
 
     Args:
         examples: Q examples.
@@ -139,7 +154,29 @@ def candidate_facts(
         num_candidates: C.
         num_few: see above.
     """
-    retriever = Retriever(num_candidates)
+    hits = index_hits(table, [e.text for e in examples], budget=num_candidates)
+    found, weights = hits.ordinals, hits.weights
+    targets = np.array([e.target for e in examples])[:, None]
+    is_silent = np.array([e.answer is None for e in examples])[:, None]
+    is_target = (found == targets) & (found >= 0)
+    target_weight = np.where(is_target, weights, 0).sum(axis=1, keepdims=True)
+    target_weight = np.where(target_weight > 0, target_weight, UNCUED_WEIGHT)
+    found[is_target] = -1
+    limits = np.where(rng.random((len(examples), 1)) < 0.7, num_few, num_candidates) - 1
+    found[np.cumsum(found >= 0, axis=1) > limits] = -1
+    extra = np.where(rng.random((len(examples), 2)) < 0.05, rng.integers(0, len(table), (len(examples), 2)), -1)
+    extra[extra == targets] = -1
+    found = np.concatenate([np.where(is_silent, -1, targets), found, extra], axis=1)
+    weights = np.concatenate([target_weight, weights, np.full(extra.shape, UNCUED_WEIGHT)], axis=1)
+    weights = np.where(rng.random((len(examples), 1)) < 0.3, UNCUED_WEIGHT, weights)
+    order = np.argsort(found < 0, axis=1, kind="stable")[:, :num_candidates]
+    found, weights = np.take_along_axis(found, order, axis=1), np.take_along_axis(weights, order, axis=1)
+    return Candidates(found, np.where(found >= 0, weights, 0.0).astype(np.float32))
+
+
+def index_hits(table: FactTable, texts: list[str], *, budget: int) -> Hits:
+    """What the exact index over a table returns for each text."""
+    retriever = Retriever(budget)
     retriever.add(
         np.arange(len(table)),
         subjects=table.subjects,
@@ -147,14 +184,4 @@ def candidate_facts(
         subject_ids=[str(g) for g in table.groups],
         relations=table.relations,
     )
-    found = retriever.lookup([e.text for e in examples]).ordinals
-    targets = np.array([e.target for e in examples])
-    is_silent = np.array([e.answer is None for e in examples])
-    found[found == targets[:, None]] = -1
-    limits = np.where(rng.random(len(examples)) < 0.7, num_few, num_candidates) - 1
-    found[(np.cumsum(found >= 0, axis=1) > limits[:, None])] = -1
-    extra = np.where(rng.random((len(examples), 2)) < 0.05, rng.integers(0, len(table), (len(examples), 2)), -1)
-    extra[extra == targets[:, None]] = -1
-    found = np.concatenate([np.where(is_silent, -1, targets)[:, None], found, extra], axis=1)
-    order = np.argsort(found < 0, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1)[:, :num_candidates]
+    return retriever.lookup(texts)

@@ -5,7 +5,6 @@ Letters: B, T as usual; A heads, M slots; P answer positions of a batch; U disti
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -15,10 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from widedeep_kb.lm import FrozenLM
-from widedeep_kb.memory.encoding import SLOTS_PER_ROW
+from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.training.chunk import IGNORED, Batch
+
+
+DECAY_SHARE = 0.3  # of the steps, at the end
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,12 @@ class LossWeights:
 class _Observed:
     """Attention of one forward pass, adapter by adapter."""
 
-    wide: list[Tensor] = field(default_factory=list)
+    wide: list[AdapterOutput] = field(default_factory=list)
     deep: list[Tensor] = field(default_factory=list)
 
-    def __call__(self, _index: int, weights: Tensor | None, deep_mass: Tensor | None) -> None:
-        if weights is not None:
-            self.wide.append(weights)
+    def __call__(self, _index: int, wide: AdapterOutput | None, deep_mass: Tensor | None) -> None:
+        if wide is not None:
+            self.wide.append(wide)
         if deep_mass is not None:
             self.deep.append(deep_mass)
 
@@ -54,7 +56,7 @@ class ReaderModule(pl.LightningModule):
     Args:
         lm: the frozen LLM (not a submodule: its weights are in no checkpoint).
         reader: what is trained.
-        max_steps: length of the cosine schedule.
+        max_steps: length of the schedule.
         lr: peak learning rate of AdamW.
         warmup_steps: linear warm-up.
         weight_decay: of AdamW.
@@ -96,7 +98,9 @@ class ReaderModule(pl.LightningModule):
     def answer_logits(self, batch: Batch, rows: Tensor | None) -> tuple[Tensor, Tensor, _Observed]:
         """Logits [P, vocabulary] and labels [P] at answer positions, and where attention went."""
         observed = _Observed()
-        binding = Binding(rows=rows, use_deep=self.reader.has_deep, observe=observed)
+        binding = Binding(
+            rows=rows, weights=batch.row_weights, marks=batch.is_target, use_deep=self.reader.has_deep, observe=observed
+        )
         with self.hooks.bind(binding):
             hidden = self.lm.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state
         is_label = batch.labels != IGNORED
@@ -106,8 +110,8 @@ class ReaderModule(pl.LightningModule):
         """Loss of one batch."""
         rows = self.rows(batch)
         if self.wide_dropout:
-            keep = torch.rand(len(rows), 1, 1, device=rows.device) >= self.wide_dropout
-            rows = rows * keep
+            keep = torch.rand(len(rows), 1, device=rows.device) >= self.wide_dropout
+            rows, batch = rows * keep.unsqueeze(-1), batch._replace(is_target=batch.is_target & keep)
         logits, labels, observed = self.answer_logits(batch, rows)
         loss = F.cross_entropy(logits, labels) if len(labels) else logits.sum() * 0
         self.log("train/loss", loss, prog_bar=True)
@@ -143,12 +147,13 @@ class ReaderModule(pl.LightningModule):
             self.log("val/exact_match", torch.stack(list(means.values())).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
-        """AdamW with warm-up and a cosine to 5 %."""
+        """AdamW; the learning rate warms up, stays, and falls linearly to 5 % over the last 30 % of the steps, so that a
+        run can be resumed with another `max_steps` before it begins to fall."""
         optimizer = torch.optim.AdamW(self.reader.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
         def factor(step: int) -> float:
-            progress = min(1.0, step / self.max_steps)
-            return min(1.0, (step + 1) / self.warmup_steps) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+            left = max(0.0, 1 - step / self.max_steps)
+            return min(1.0, (step + 1) / self.warmup_steps, 0.05 + 0.95 * left / DECAY_SHARE)
 
         return {
             "optimizer": optimizer,
@@ -156,23 +161,22 @@ class ReaderModule(pl.LightningModule):
         }
 
 
-def evidence_loss(wide: list[Tensor], batch: Batch) -> Tensor:
+def evidence_loss(wide: list[AdapterOutput], batch: Batch) -> Tensor:
     """-log of the attention on the answering fact's slots, mean over heads and adapters, at answer positions."""
     has_target = batch.is_target.any(1)
     sequence, position = ((batch.labels != IGNORED) & has_target[:, None]).nonzero(as_tuple=True)
-    if not len(sequence):
+    if not len(sequence) or not wide:
         return batch.features.new_zeros((), dtype=torch.float32)
-    is_target = batch.is_target.repeat_interleave(SLOTS_PER_ROW, dim=1)[sequence, None]  # [P, 1, M]
-    mass = torch.stack([(w[sequence, :, position, 1:] * is_target).sum(-1).mean(-1) for w in wide]).mean(0)
-    return -mass.clamp(min=1e-6).log().mean()
+    mass = torch.stack([output.marked[sequence, :, position].float().mean(-1) for output in wide]).mean(0)
+    return -mass.clamp(min=1e-4).log().mean()
 
 
 def silence_loss(observed: _Observed, batch: Batch) -> Tensor:
     """-log of the attention on the null slot, over all tokens of questions that memory cannot answer."""
     positions = torch.arange(batch.input_ids.shape[1], device=batch.input_ids.device)
     is_token = (positions[None] < batch.lengths[:, None]) & batch.silent[:, None]
-    if not is_token.any():
+    masses = [output.mass.transpose(1, 2)[is_token] for output in observed.wide]  # each [P, A]
+    masses += [mass[is_token] for mass in observed.deep]
+    if not masses or not is_token.any():
         return batch.features.new_zeros((), dtype=torch.float32)
-    nulls = [w[..., 0].transpose(1, 2)[is_token] for w in observed.wide]  # each [P, A]
-    nulls += [1 - mass[is_token] for mass in observed.deep]
-    return -torch.cat([n.flatten() for n in nulls]).clamp(min=1e-6).log().mean()
+    return -(1 - torch.cat([m.flatten() for m in masses]).float()).clamp(min=1e-3).log().mean()

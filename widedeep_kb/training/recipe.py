@@ -21,7 +21,7 @@ from widedeep_kb.schema import default_statement
 from widedeep_kb.synthetic import SyntheticBatch, comparison_questions, generate, unrelated_prompts
 from widedeep_kb.training.build_chunk import build_chunk
 from widedeep_kb.training.chunk import Chunk
-from widedeep_kb.training.examples import CHAT_MARK, Example, Phraser, absent_example, candidate_facts
+from widedeep_kb.training.examples import CHAT_MARK, UNCUED_WEIGHT, Example, Phraser, absent_example, candidate_facts
 from widedeep_kb.training.fact_table import FactTable
 
 
@@ -85,10 +85,11 @@ class Ingredients:
 def synthetic_table(batch: SyntheticBatch, *, name: str = "synthetic") -> FactTable:
     """Synthetic facts as a training table; common relations bring their natural questions."""
     subjects = [batch.subjects[s] for s in batch.subject_index.tolist()]
-    templates: dict[str, list[str]] = {}
-    for relation, common in zip(batch.relations, batch.common, strict=True):
-        if common is not None and relation not in templates:
-            templates[relation] = [p.text for p in relation_paraphrases(common, "trained")]
+    questions = {
+        i: [p.render(subjects[i]) for p in relation_paraphrases(common, "trained")]
+        for i, common in enumerate(batch.common)
+        if common is not None
+    }
     return FactTable(
         name=name,
         subjects=subjects,
@@ -96,7 +97,7 @@ def synthetic_table(batch: SyntheticBatch, *, name: str = "synthetic") -> FactTa
         objects=list(batch.objects),
         prefixes=[default_statement(s, r) for s, r in zip(subjects, batch.relations, strict=True)],
         groups=batch.subject_index.astype(np.int64),
-        templates={relation: texts for relation, texts in templates.items() if texts},
+        questions={fact: texts for fact, texts in questions.items() if texts},
     )
 
 
@@ -152,15 +153,21 @@ def make_chunk(ingredients: Ingredients, recipe: Recipe, *, seed: int, tokenizer
     compared, facts, replaced = _comparisons(batch, phraser, rng=rng, count=count)
     candidates = candidate_facts([*examples, *compared], table, np_rng, num_candidates=recipe.num_candidates)
     first = len(table)
-    for i, (row, old) in enumerate(zip(candidates[len(examples) :], replaced, strict=True)):
-        others = row[(row >= 0) & ~np.isin(row, old)][: recipe.num_candidates - 2]
-        row[:] = -1
-        row[: 2 + len(others)] = [first + 2 * i, first + 2 * i + 1, *others]
+    for i, old in enumerate(replaced, start=len(examples)):
+        row, weights = candidates.facts[i], candidates.weights[i]
+        is_other = (row >= 0) & ~np.isin(row, old)
+        others, other_weights = row[is_other][: recipe.num_candidates - 2], weights[is_other][: recipe.num_candidates - 2]
+        pair = first + 2 * (i - len(examples))
+        weight = weights.max() if weights.max() > 0 else UNCUED_WEIGHT
+        row[:], weights[:] = -1, 0.0
+        row[: 2 + len(others)] = [pair, pair + 1, *others]
+        weights[: 2 + len(others)] = [weight, weight, *other_weights]
     return build_chunk(
         tokenizer,
         _with_short_values(merge_tables([table, facts]), tokenizer),
         examples=[*examples, *compared],
-        candidates=candidates,
+        candidates=candidates.facts,
+        weights=candidates.weights,
         end_id=ingredients.end_id,
         chat_end_id=ingredients.chat_end_id,
     )
