@@ -1,0 +1,42 @@
+"""Arguments that several commands share, declared once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+class UsageError(Exception):
+    """A mistake on the command line."""
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """Declare `--memory`."""
+    parser.add_argument("--memory", type=Path, required=True, metavar="DIR", help="memory folder")
+
+
+def add_llm(parser: argparse.ArgumentParser, *, default: str = "the one named in the memory folder") -> None:
+    """Declare `--llm`."""
+    parser.add_argument("--llm", metavar="L", help=f"Hugging Face id, folder or GGUF file (default: {default})")
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text.
+    """
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def non_blank(text: str) -> str:
+    """Read text that is more than white space.
+
+    Raises:
+        argparse.ArgumentTypeError: blank text.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the text is empty")
+    return text

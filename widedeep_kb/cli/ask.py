@@ -1,0 +1,43 @@
+"""`widedeep-kb ask`: answer one question from a memory, with the facts the answer came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from widedeep_kb.cli.arguments import add_llm, add_memory, non_blank, positive
+from widedeep_kb.cli.opening import open_memory
+from widedeep_kb.cli.printing import one_line
+
+if TYPE_CHECKING:
+    from widedeep_kb.answers import MemoryAnswer
+
+HELP = "answer a question, or complete a statement"
+EXAMPLE = 'widedeep-kb ask --memory my-memory "Which port does Aurora use?"'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_memory(parser)
+    parser.add_argument("question", type=non_blank, help="a question, or a statement to complete")
+    parser.add_argument("--json", action="store_true", help="print one JSON object: answer, evidence and costs")
+    parser.add_argument("--max-new-tokens", type=positive, default=64, metavar="N", help="longest answer (default: 64)")
+    add_llm(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer, as text with its evidence or as one JSON object."""
+    answer = open_memory(args.memory, llm=args.llm).ask(args.question, max_new_tokens=args.max_new_tokens)
+    print(json.dumps(answer.as_dict(), ensure_ascii=False) if args.json else answer_text(answer))
+    return 0
+
+
+def answer_text(answer: MemoryAnswer) -> str:
+    """The answer, its confidence, and a line for each fact looked at."""
+    lines = [answer.text, f"  confidence {answer.confidence:.2f}, {answer.latency_ms:.0f} ms"]
+    for fact in answer.evidence:
+        source = f", source {one_line(fact.source)}" if fact.source else ""
+        words = one_line(f"{fact.subject} | {fact.relation} | {fact.object}")
+        lines.append(f"  {fact.attention:.2f}  {words}  (fact {fact.fact_id}{source})")
+    return "\n".join(lines if answer.evidence else [*lines, "  no fact of the memory was used"])

@@ -1,0 +1,50 @@
+"""Opening a memory for a command: libraries kept quiet, torch imported only here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from widedeep_kb.cli.stored import read_config
+
+if TYPE_CHECKING:
+    from widedeep_kb.model import KnowledgeMemory
+
+
+def open_memory(folder: Path, *, llm: str | None = None, reader: Path | None = None) -> KnowledgeMemory:
+    """Open a memory folder; again if another process switched snapshots meanwhile.
+
+    Args:
+        folder: the memory folder.
+        llm: in the place of the LLM named in the folder; it must be the same one, elsewhere perhaps.
+        reader: folder of a reader whose rows are those of the memory.
+
+    Raises:
+        ValueError: no memory folder, a damaged one, or one of another LLM or reader.
+    """
+    while True:
+        snapshot = read_config(folder).snapshot
+        memory_class = memory_type()
+        try:
+            return memory_class.from_pretrained(folder, llm=llm, reader=reader)
+        except (ValueError, OSError):
+            if read_config(folder).snapshot == snapshot:
+                raise
+
+
+def memory_type() -> type[KnowledgeMemory]:
+    """`KnowledgeMemory`, imported now."""
+    quiet_libraries()
+    from widedeep_kb.model import KnowledgeMemory
+
+    return KnowledgeMemory
+
+
+def quiet_libraries() -> None:
+    """Keep stderr for our own line: no warnings of transformers, and its bars only on a terminal."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        transformers.logging.disable_progress_bar()
