@@ -34,7 +34,7 @@ from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.store import FactStore, Recall
 from widedeep_kb.memory.writer import fact_features
 from widedeep_kb.phrasings import CANONICAL
-from widedeep_kb.schema import facts_from_records, read_facts, statement_prefix
+from widedeep_kb.schema import facts_from_records, normalise_facts, read_facts, statement_prefix
 
 _QUESTION_START = re.compile(
     r"\s*(who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|would|will|has|have|"
@@ -127,7 +127,9 @@ class KnowledgeMemory:
             ValueError: a fact is malformed or its value is longer than 64 tokens; nothing is written then.
         """
         frame = as_facts(facts)
-        encode_facts(self.lm.tokenizer, [""] * frame.height, objects=frame["object"].to_list(), end_id=self.lm.newline_id)
+        encode_facts(
+            self.lm.tokenizer, [""] * frame.height, objects=frame["object"].to_list(), end_id=self.lm.newline_id
+        )
         changes = self.store.change(frame, mode=mode)
         new = self.store.catalogue.rows(changes.added)
         rows, encoded = self.rows_for(new, progress=progress)
@@ -135,9 +137,13 @@ class KnowledgeMemory:
         return WriteReport(len(changes.added), len(changes.removed), changes.unchanged)
 
     @torch.no_grad()
-    def rows_for(self, facts: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> tuple[Tensor, EncodedFacts]:
+    def rows_for(
+        self, facts: pl.DataFrame, *, progress: Callable[[int], None] | None = None
+    ) -> tuple[Tensor, EncodedFacts]:
         """The rows the writer makes of facts: [rows, row width] float32, fact after fact, and the facts' tokens."""
-        prefixes = [statement_prefix(row) for row in facts.select("subject", "relation", "object", "statement").to_dicts()]
+        prefixes = [
+            statement_prefix(row) for row in facts.select("subject", "relation", "object", "statement").to_dicts()
+        ]
         encoded = encode_facts(
             self.lm.tokenizer, prefixes, objects=facts["object"].to_list(), end_id=self.lm.newline_id
         )
@@ -159,9 +165,13 @@ class KnowledgeMemory:
         return binding, recall
 
     @torch.inference_mode()
-    def forward(self, input_ids: Tensor, *, texts: Sequence[str] | None = None, **kwargs: object) -> CausalLMOutputWithPast:
+    def forward(
+        self, input_ids: Tensor, *, texts: Sequence[str] | None = None, **kwargs: object
+    ) -> CausalLMOutputWithPast:
         """The LLM's forward pass with memory; `texts` (default: the decoded prompts) say which facts are read."""
-        binding, _ = self.binding(texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask")))
+        binding, _ = self.binding(
+            texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask"))
+        )
         with self.hooks.bind(binding):
             return self.lm.model(input_ids=input_ids, **kwargs)
 
@@ -174,7 +184,9 @@ class KnowledgeMemory:
             texts: the user's words of each prompt; default: decoded from `input_ids` (the user turns of a chat).
             **kwargs: passed to `generate`.
         """
-        binding, _ = self.binding(texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask")))
+        binding, _ = self.binding(
+            texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask"))
+        )
         with self.hooks.bind(binding):
             return self.lm.model.generate(input_ids=input_ids, **kwargs)
 
@@ -182,7 +194,11 @@ class KnowledgeMemory:
         """The user's words in each prompt [B, T]: all of a plain prompt, the last user turn of a ChatML prompt."""
         texts = []
         for i, row in enumerate(input_ids.tolist()):
-            kept = row if attention_mask is None else [t for t, m in zip(row, attention_mask[i].tolist(), strict=True) if m]
+            kept = (
+                row
+                if attention_mask is None
+                else [t for t, m in zip(row, attention_mask[i].tolist(), strict=True) if m]
+            )
             texts.append(user_words(self.lm.tokenizer.decode(kept)))
         return texts
 
@@ -190,7 +206,9 @@ class KnowledgeMemory:
         """Answer one question, or complete one statement."""
         return self.ask_many([question], max_new_tokens=max_new_tokens)[0]
 
-    def ask_many(self, questions: Sequence[str], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[MemoryAnswer]:
+    def ask_many(
+        self, questions: Sequence[str], *, max_new_tokens: int = 64, batch_size: int = 32
+    ) -> list[MemoryAnswer]:
         """Answer questions greedily, in order; batches hold prompts of similar length."""
         encoded = self.lm.encode([ask_prompt(q) for q in questions])
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
@@ -257,7 +275,9 @@ class KnowledgeMemory:
         return found
 
 
-def write_rows(lm: FrozenLM, reader: Reader, encoded: EncodedFacts, *, features: Tensor, rows_per_batch: int = 4096) -> Tensor:
+def write_rows(
+    lm: FrozenLM, reader: Reader, encoded: EncodedFacts, *, features: Tensor, rows_per_batch: int = 4096
+) -> Tensor:
     """Rows of encoded facts from their features, in batches."""
     arrays = [torch.from_numpy(a).long() for a in (encoded.chunk_tokens, encoded.chunk_cues, encoded.chunk_starts)]
     facts = torch.from_numpy(encoded.chunk_facts)
@@ -266,7 +286,11 @@ def write_rows(lm: FrozenLM, reader: Reader, encoded: EncodedFacts, *, features:
         part = slice(start, start + rows_per_batch)
         tokens, cues, starts = (a[part].to(lm.device) for a in arrays)
         out[part] = reader.writer(
-            features[facts[part].to(lm.device)], tokens, chunk_cues=cues, chunk_starts=starts, embedding_weight=lm.embedding_weight
+            features[facts[part].to(lm.device)],
+            tokens,
+            chunk_cues=cues,
+            chunk_starts=starts,
+            embedding_weight=lm.embedding_weight,
         )
     return out
 
@@ -274,7 +298,7 @@ def write_rows(lm: FrozenLM, reader: Reader, encoded: EncodedFacts, *, features:
 def as_facts(facts: pl.DataFrame | Iterable[Mapping] | str | Path) -> pl.DataFrame:
     """A checked facts frame from a frame, records or a file."""
     if isinstance(facts, pl.DataFrame):
-        return facts
+        return normalise_facts(facts)
     return read_facts(facts) if isinstance(facts, str | Path) else facts_from_records(facts)
 
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", type=Path, help="checkpoint (last.ckpt) of an interrupted run")
     parser.add_argument("--validate-every", type=int, default=1000, help="steps between validations")
     parser.add_argument("--questions-per-chunk", type=int, default=40000)
-    parser.add_argument("--evidence-weight", type=float, default=0.1)
+    parser.add_argument("--evidence-weight", type=float, default=0.5)
     parser.add_argument("--silence-weight", type=float, default=0.1)
     parser.add_argument("--synthetic-share", type=float, default=0.7)
     parser.add_argument("--writer-layers", type=int, nargs="+")
@@ -60,13 +60,8 @@ def run(args: argparse.Namespace) -> int:
         f"{len(materials.validation)} validation sets, on {lm.device}",
         file=sys.stderr,
     )
-    share = args.questions_per_chunk / 40000
-    recipe = Recipe(
-        synthetic_subjects=max(2, round(3000 * share)),
-        real_facts=round(12000 * share),
-        num_questions=args.questions_per_chunk,
-        synthetic_share=args.synthetic_share,
-    )
+    whole = Recipe(synthetic_share=args.synthetic_share)
+    recipe = whole.scaled(args.questions_per_chunk / whole.num_questions)
     metrics = train_reader(
         lm,
         reader,

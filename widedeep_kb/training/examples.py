@@ -144,7 +144,7 @@ def candidate_facts(
     """Facts in memory for each example, as the exact index returns them for its text, best first.
 
     The answering fact is always among them, except where the example is to stay silent: then it never is. Seven in ten
-    examples get at most `num_few` facts, one in twenty also two facts that the index would not have returned. In three
+    examples get at most `num_few` facts, one in twenty also two facts that the index would not have returned. In four
     of ten the weights say nothing, so that the reader learns to choose by meaning as well.
 
     Args:
@@ -168,7 +168,7 @@ def candidate_facts(
     extra[extra == targets] = -1
     found = np.concatenate([np.where(is_silent, -1, targets), found, extra], axis=1)
     weights = np.concatenate([target_weight, weights, np.full(extra.shape, UNCUED_WEIGHT)], axis=1)
-    weights = np.where(rng.random((len(examples), 1)) < 0.3, UNCUED_WEIGHT, weights)
+    weights = np.where(rng.random((len(examples), 1)) < 0.4, UNCUED_WEIGHT, weights)
     order = np.argsort(found < 0, axis=1, kind="stable")[:, :num_candidates]
     found, weights = np.take_along_axis(found, order, axis=1), np.take_along_axis(weights, order, axis=1)
     return Candidates(found, np.where(found >= 0, weights, 0.0).astype(np.float32))

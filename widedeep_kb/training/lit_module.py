@@ -5,6 +5,7 @@ Letters: B, T as usual; A heads, M slots; P answer positions of a batch; U disti
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -32,7 +33,7 @@ class LossWeights:
         silence: -log of the attention on "nothing to say", on questions that no fact in memory answers.
     """
 
-    evidence: float = 0.1
+    evidence: float = 0.5
     silence: float = 0.1
 
 
@@ -61,6 +62,8 @@ class ReaderModule(pl.LightningModule):
         warmup_steps: linear warm-up.
         weight_decay: of AdamW.
         loss_weights: see `LossWeights`.
+        minutes: wall-clock length of the run, if it may end before `max_steps`: the learning rate then follows the
+            clock where that is further on.
         wide_dropout: share of a batch whose wide rows are hidden, so that the deep memory learns; 0 without deep.
     """
 
@@ -75,12 +78,14 @@ class ReaderModule(pl.LightningModule):
         weight_decay: float = 0.01,
         loss_weights: LossWeights = LossWeights(),  # noqa: B008 - frozen
         wide_dropout: float = 0.0,
+        minutes: float | None = None,
     ) -> None:
         super().__init__()
         self.lm, self.reader = lm, reader
         self.hooks = MemoryHooks(lm, reader)
         self.max_steps, self.lr, self.warmup_steps, self.weight_decay = max_steps, lr, warmup_steps, weight_decay
         self.loss_weights, self.wide_dropout = loss_weights, wide_dropout
+        self.minutes, self._started = minutes, time.monotonic()
         self._right: dict[str, list[Tensor]] = defaultdict(list)
 
     def rows(self, batch: Batch) -> Tensor:
@@ -152,7 +157,8 @@ class ReaderModule(pl.LightningModule):
         optimizer = torch.optim.AdamW(self.reader.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
         def factor(step: int) -> float:
-            left = max(0.0, 1 - step / self.max_steps)
+            elapsed = (time.monotonic() - self._started) / 60 / self.minutes if self.minutes else 0.0
+            left = max(0.0, 1 - max(step / self.max_steps, elapsed))
             return min(1.0, (step + 1) / self.warmup_steps, 0.05 + 0.95 * left / DECAY_SHARE)
 
         return {

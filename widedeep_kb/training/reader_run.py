@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
 from widedeep_kb.lm import FrozenLM
@@ -106,7 +106,7 @@ def train_reader(
         The last logged metrics.
     """
     pl.seed_everything(run.seed, verbose=False)
-    module = ReaderModule(lm, reader, max_steps=run.max_steps, lr=run.lr, loss_weights=run.loss_weights)
+    module = ReaderModule(lm, reader, max_steps=run.max_steps, lr=run.lr, loss_weights=run.loss_weights, minutes=run.minutes)
     stream = ChunkStream(
         lm,
         ingredients,
@@ -118,6 +118,7 @@ def train_reader(
         passes=run.passes,
     )
     on_gpu = lm.device.type == "cuda"
+    torch.set_float32_matmul_precision("high")
     throughput = Throughput()
     trainer = pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
@@ -130,7 +131,16 @@ def train_reader(
         num_sanity_val_steps=0,
         log_every_n_steps=50,
         logger=CSVLogger(str(folder), name="", version=""),
-        callbacks=[throughput, ModelCheckpoint(dirpath=folder, filename="last", every_n_train_steps=run.validate_every, enable_version_counter=False)],
+        callbacks=[
+            throughput,
+            LearningRateMonitor(logging_interval="step"),
+            ModelCheckpoint(
+                dirpath=folder,
+                filename="last",
+                every_n_train_steps=run.validate_every,
+                enable_version_counter=False,
+            ),
+        ],
         enable_model_summary=False,
     )
     trainer.fit(module, datamodule=ReaderData(stream, validation), ckpt_path=str(resume_from) if resume_from else None)

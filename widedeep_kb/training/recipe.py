@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count as count_from
 from multiprocessing import get_context
 
@@ -48,6 +48,15 @@ class Recipe:
     absent: float = 0.05
     comparison: float = 0.05
     num_candidates: int = 32
+
+    def scaled(self, share: float) -> Recipe:
+        """The same recipe for a chunk of another size."""
+        return replace(
+            self,
+            synthetic_subjects=max(2, round(share * self.synthetic_subjects)),
+            real_facts=max(1, round(share * self.real_facts)),
+            num_questions=max(1, round(share * self.num_questions)),
+        )
 
 
 @dataclass(frozen=True)
@@ -234,14 +243,17 @@ def _start_worker(ingredients: Ingredients, recipe: Recipe) -> None:
     _WORKER.update(ingredients=ingredients, recipe=recipe, tokenizer=ingredients.tokenizer())
 
 
-def _work(seed: int) -> Chunk:
-    return make_chunk(_WORKER["ingredients"], _WORKER["recipe"], seed=seed, tokenizer=_WORKER["tokenizer"])
+def _work(seed: int, share: float) -> Chunk:
+    recipe = _WORKER["recipe"].scaled(share)
+    return make_chunk(_WORKER["ingredients"], recipe, seed=seed, tokenizer=_WORKER["tokenizer"])
 
 
 def chunk_stream(
     ingredients: Ingredients, recipe: Recipe, *, seed: int, num_workers: int, limit: int | None = None
 ) -> Iterator[Chunk]:
     """Chunks of seeds seed, seed + 1, ..., made ahead by worker processes, in order.
+
+    The first chunk of each worker is a tenth of the others' size, so that training starts at once.
 
     Args:
         ingredients, recipe: what each chunk is made of.
@@ -259,7 +271,7 @@ def chunk_stream(
         waiting = []
         while True:
             while len(waiting) < 2 * num_workers and (number := next(seeds, None)) is not None:
-                waiting.append(pool.apply_async(_work, (number,)))
+                waiting.append(pool.apply_async(_work, (number, 0.1 if number < seed + num_workers else 1.0)))
             if not waiting:
                 return
             yield waiting.pop(0).get()
