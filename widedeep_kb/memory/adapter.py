@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from widedeep_kb.memory.encoding import NUM_CUES
 from widedeep_kb.memory.sparse_null import sparse_null
 
-
 HIT_FEATURES = 3
 _MARKS = 8  # value channels that carry marks instead of content, a multiple of 8 for the attention kernels
 
@@ -64,7 +63,13 @@ class WideAdapter(nn.Module):
     """
 
     def __init__(
-        self, hidden_size: int, *, slot_width: int = 64, num_heads: int = 8, head_dim: int = 32, null_threshold: float = 0.1
+        self,
+        hidden_size: int,
+        *,
+        slot_width: int = 64,
+        num_heads: int = 8,
+        head_dim: int = 32,
+        null_threshold: float = 0.1,
     ) -> None:
         super().__init__()
         self.num_heads, self.head_dim, self.null_threshold = num_heads, head_dim, null_threshold

@@ -2,7 +2,7 @@
 
 In: subject, relation, object and optional statement strings with a tokenizer. Out: `EncodedFacts`, plain numpy arrays.
 
-Letters: N facts, P prefix tokens, M object tokens (end token included), R chunks (rows) over all facts, S = 8 slots a row.
+Letters: N facts, P prefix tokens, M object tokens (with the end token), R rows over all facts, S = 8 slots a row.
 """
 
 from __future__ import annotations

@@ -122,7 +122,9 @@ def shipped_reader(lm: FrozenLM) -> Path:
     for path in sorted(READERS.glob("*/reader.json")):
         if json.loads(path.read_text())["llm_revision"] == lm.identity.revision:
             return path.parent
-    raise ValueError(f"no reader is shipped for the LLM {lm.identity.name!r}: train one with `widedeep-kb reader --llm`")
+    raise ValueError(
+        f"no reader is shipped for the LLM {lm.identity.name!r}: train one with `widedeep-kb reader --llm`"
+    )
 
 
 def _sync(path: Path) -> None:

@@ -150,7 +150,9 @@ class MemoryHooks:
         memory = binding.projected.get(index)
         if memory is None:
             keys, values, mask = split_rows(binding.rows, slot_width=self.reader.config.slot_width)
-            weights = torch.ones(binding.rows.shape[:2], device=keys.device) if binding.weights is None else binding.weights
+            weights = (
+                torch.ones(binding.rows.shape[:2], device=keys.device) if binding.weights is None else binding.weights
+            )
             hits = hit_features(weights).repeat_interleave(SLOTS_PER_ROW, dim=1)
             marks = None if binding.marks is None else binding.marks.repeat_interleave(SLOTS_PER_ROW, dim=1)
             memory = self.reader.adapters[index].project(keys, values, hits=hits, mask=mask, marks=marks)

@@ -44,7 +44,7 @@ class Jagged(NamedTuple):
 
 @dataclass(frozen=True)
 class _Table:
-    """Sorted distinct keys with their checks and values. `directory`, int64 [2^b + 1], has each key prefix's first key."""
+    """Sorted distinct keys with their checks and values; `directory`, int64 [2^b + 1]: each key prefix's first key."""
 
     keys: np.ndarray  # uint64 [K]
     checks: np.ndarray  # uint32 [K]

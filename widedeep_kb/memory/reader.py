@@ -101,12 +101,16 @@ class Reader(nn.Module):
         Training adapters or deep memory further keeps it (the rows stay readable); another writer changes it.
         """
         config = self.config
-        return _hash_tensors(self.writer.state_dict(), f"{config.llm_revision}{config.writer_layers}{config.slot_width}")
+        return _hash_tensors(
+            self.writer.state_dict(), f"{config.llm_revision}{config.writer_layers}{config.slot_width}"
+        )
 
     def save(self, folder: Path) -> None:
         """Write `reader.json` and `reader.safetensors` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in self.state_dict().items()}
+        tensors = {
+            name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in self.state_dict().items()
+        }
         save_file(tensors, folder / READER_FILE)
         (folder / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1) + "\n")
 
@@ -123,7 +127,9 @@ class Reader(nn.Module):
             reader = cls(ReaderConfig(**values))
             reader.load_state_dict(load_file(folder / READER_FILE))
         except FileNotFoundError as error:
-            raise ValueError(f"{str(folder)!r} holds no reader: {Path(error.filename or READER_FILE).name} is missing") from error
+            raise ValueError(
+                f"{str(folder)!r} holds no reader: {Path(error.filename or READER_FILE).name} is missing"
+            ) from error
         except (RuntimeError, TypeError, json.JSONDecodeError, OSError) as error:
             raise ValueError(f"the reader in {str(folder)!r} cannot be read: {str(error).splitlines()[0]}") from error
         except SafetensorError as error:

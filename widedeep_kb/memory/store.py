@@ -188,7 +188,9 @@ class FactStore:
         store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)
         store.retriever = Retriever.load(folder, word_vectors=word_vectors)
         if store.catalogue.next_ordinal != len(store.first_rows):
-            raise ValueError(f"{folder}: rows for {len(store.first_rows)} facts, catalogue of {store.catalogue.next_ordinal}")
+            raise ValueError(
+                f"{folder}: rows for {len(store.first_rows)} facts, catalogue of {store.catalogue.next_ordinal}"
+            )
         return store
 
     def _forget_rows(self, ordinals: np.ndarray) -> None:

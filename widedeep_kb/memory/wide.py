@@ -32,8 +32,8 @@ _DATA_TYPES = {torch.float32: DataType.FP32, torch.float16: DataType.FP16, torch
 class WideTable(nn.Module):
     """Rows of facts in a `torchrec.EmbeddingCollection`, with a row allocator and row-wise optimizer state.
 
-    A row is free, allocated (by `allocate`) or live (by `write`). Only live rows can be looked up: anything else raises,
-    so that no query ever reads another fact's row by accident. Gradients go through `trainable`; the table's own
+    A row is free, allocated (by `allocate`) or live (by `write`). Only live rows can be looked up: others raise, so
+    that no query ever reads another fact's row by accident. Gradients go through `trainable`; the table's own
     weight never requires one. Do not change the table from two threads at once.
 
     Args:

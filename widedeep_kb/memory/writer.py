@@ -49,7 +49,13 @@ class Writer(nn.Module):
         return SLOTS_PER_ROW * 2 * self.slot_width
 
     def forward(
-        self, features: Tensor, chunk_tokens: Tensor, *, chunk_cues: Tensor, chunk_starts: Tensor, embedding_weight: Tensor
+        self,
+        features: Tensor,
+        chunk_tokens: Tensor,
+        *,
+        chunk_cues: Tensor,
+        chunk_starts: Tensor,
+        embedding_weight: Tensor,
     ) -> Tensor:
         """Rows of R chunks.
 

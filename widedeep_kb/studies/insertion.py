@@ -20,7 +20,6 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from widedeep_kb.memory.encoding import NO_TOKEN
-from widedeep_kb.phrasings import CANONICAL
 from widedeep_kb.schema import normalise_text
 from widedeep_kb.training.build_chunk import build_chunk
 from widedeep_kb.training.chunk import IGNORED, Chunk, ChunkBatches
@@ -103,7 +102,9 @@ def insertion_accuracy(
         if progress is not None:
             progress(len(batch.lengths))
     by_class = {
-        name: float(right[chunk.classes == i].mean()) for i, name in enumerate(chunk.class_names) if (chunk.classes == i).any()
+        name: float(right[chunk.classes == i].mean())
+        for i, name in enumerate(chunk.class_names)
+        if (chunk.classes == i).any()
     }
     return by_class, right
 
@@ -112,5 +113,7 @@ def index_recall(chunk: Chunk) -> dict[str, float]:
     """Share of questions, by class, whose fact is among the candidates the index returned."""
     found = ((chunk.candidates == chunk.targets[:, None]) & (chunk.targets[:, None] != NO_TOKEN)).any(1)
     return {
-        name: float(found[chunk.classes == i].mean()) for i, name in enumerate(chunk.class_names) if (chunk.classes == i).any()
+        name: float(found[chunk.classes == i].mean())
+        for i, name in enumerate(chunk.class_names)
+        if (chunk.classes == i).any()
     }

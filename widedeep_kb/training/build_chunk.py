@@ -47,7 +47,9 @@ def build_chunk(
         ending = [] if example.answer is None else [*answers[i], chat_end_id if example.is_chat else end_id]
         rows.append([*prompt, *ending])
         starts.append(len(prompt))
-    targets = np.array([examples[i].target if examples[i].answer is not None else -1 for i in kept.tolist()], dtype=np.int64)
+    targets = np.array(
+        [examples[i].target if examples[i].answer is not None else -1 for i in kept.tolist()], dtype=np.int64
+    )
     used = np.unique(np.concatenate([candidates[kept].ravel(), targets]))
     used = used[used >= 0]
     local = np.where(candidates[kept] < 0, NO_TOKEN, np.searchsorted(used, candidates[kept]))
