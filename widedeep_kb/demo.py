@@ -22,7 +22,7 @@ from rich.table import Table
 
 from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.lm import FrozenLM
-from widedeep_kb.model import KnowledgeMemory, ask_prompt
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import facts_from_records, read_facts, read_questions
 from widedeep_kb.studies.evaluate import Summary, evaluate
 from widedeep_kb.systems.memory import MemorySystem
@@ -106,21 +106,23 @@ def write_facts(memory: KnowledgeMemory, facts: pl.DataFrame) -> None:
     OUT.print(f"{report.added:,} facts written with no training: {rate:.0f} facts/s (lower {layers} of {depth} layers)")
 
 
-def bare_answers(lm: FrozenLM, questions: list[str]) -> list[str]:
-    """The LLM's own answers to the very prompts the memory answers."""
-    generations = lm.generate_texts([ask_prompt(q) for q in questions], max_new_tokens=MAX_NEW_TOKENS)
-    return [generation.text.strip() for generation in generations]
+def bare_llm(lm: FrozenLM, dev: pl.DataFrame) -> PromptedSystem:
+    """The bare LLM with two worked examples in its prompt, without which it rarely answers to the point."""
+    system = make_system("closed_book", lambda: lm)
+    system.max_new_tokens = MAX_NEW_TOKENS
+    system.shots = system.with_contexts(make_shots(dev.head(NUM_SHOTS)))
+    return system
 
 
-def show_answers(memory: KnowledgeMemory, questions: pl.DataFrame) -> None:
+def show_answers(memory: KnowledgeMemory, domain: Domain, *, num_questions: int = 10) -> None:
     """Print questions with the bare LLM's answer, the memory's answer and the fact it looked at most."""
-    texts = questions["question"].to_list()
-    table = Table("question", "bare LLM", "with memory", "right", "evidence (share of attention)")
+    questions = domain.test.head(num_questions)
+    texts, right = questions["question"].to_list(), questions["answers"].list.first().to_list()
+    bare = bare_llm(memory.lm, domain.dev).generate(texts)
     answers = memory.ask_many(texts, max_new_tokens=MAX_NEW_TOKENS)
-    for text, bare, answer, accepted in zip(
-        texts, bare_answers(memory.lm, texts), answers, questions["answers"].to_list(), strict=True
-    ):
-        table.add_row(text, bare, answer.text, accepted[0], evidence_text(answer.evidence[:1]))
+    table = Table("question", "bare LLM", "with memory", "right", "evidence (share of attention)")
+    for text, alone, answer, value in zip(texts, bare, answers, right, strict=True):
+        table.add_row(text, alone.text.strip(), answer.text, value, evidence_text(answer.evidence[:1]))
     OUT.print(table)
 
 
@@ -152,23 +154,16 @@ def change_and_erase(memory: KnowledgeMemory, domain: Domain) -> None:
 
 def baselines(lm: FrozenLM, domain: Domain) -> dict[str, Summary]:
     """Score the bare LLM, the LLM with the right fact in its prompt (format tuned on dev questions) and `lookup`."""
-    arms: dict[str, Summary] = {}
-    for label, name in (("bare LLM", "closed_book"), ("right fact in its prompt", "oracle"), ("lookup", "lookup")):
-        system = make_system(name, lambda: lm)
-        system.ingest(domain.facts)
-        if isinstance(system, PromptedSystem):
-            system.max_new_tokens = MAX_NEW_TOKENS
-            label = f"{label} ({fit_prompt(system, domain.dev, tune=name == 'oracle')})"
-        arms[label] = evaluate(system, domain.test)
-    return arms
-
-
-def fit_prompt(system: PromptedSystem, dev: pl.DataFrame, *, tune: bool) -> str:
-    """Give a system its worked examples and, with `tune`, its best format; returns the format's name."""
-    if tune:
-        return tune_format(system, dev, formats=DEV_FORMATS).best.name
-    system.shots = system.with_contexts(make_shots(dev.head(NUM_SHOTS)))
-    return system.prompt_format.name
+    bare, oracle, lookup = bare_llm(lm, domain.dev), *(make_system(name, lambda: lm) for name in ("oracle", "lookup"))
+    oracle.max_new_tokens = MAX_NEW_TOKENS
+    oracle.ingest(domain.facts)
+    lookup.ingest(domain.facts)
+    best = tune_format(oracle, domain.dev, formats=DEV_FORMATS).best
+    return {
+        f"bare LLM ({bare.prompt_format.name})": evaluate(bare, domain.test),
+        f"LLM, right fact in its prompt ({best.name})": evaluate(oracle, domain.test),
+        "lookup, no LLM": evaluate(lookup, domain.test),
+    }
 
 
 def score(memory: KnowledgeMemory, questions: pl.DataFrame) -> Summary:
@@ -200,12 +195,12 @@ def main(argv: list[str] | None = None) -> int:
     story.next("Write the facts: no training, the frozen LLM reads them once")
     write_facts(memory, domain.facts)
     story.next("Ask")
-    show_answers(memory, domain.test.head(10))
+    show_answers(memory, domain)
     story.next("Change a fact, then erase it")
     change_and_erase(memory, domain)
     story.next("Baselines and the memory as written")
     arms = baselines(memory.lm, domain)
-    arms["wide only (written, no training)"] = score(memory, domain.test)
+    arms["wide only, no training"] = score(memory, domain.test)
     story.next("Compare")
     show_table(arms, num_facts=domain.facts.height)
     OUT.print(f"\n{story.seconds():.0f} s in all, seed {args.seed}")
