@@ -60,12 +60,21 @@ class KnowledgeMemory:
         reader: trained for this LLM.
         store: facts with rows of this reader; None = empty.
         use_deep: read the reader's deep memory too (if it has one).
+        use_wide: read the rows of the facts a text is about; False = as if no fact were found.
 
     Raises:
         ValueError: the reader was trained for another LLM.
     """
 
-    def __init__(self, lm: FrozenLM, reader: Reader, *, store: FactStore | None = None, use_deep: bool = True) -> None:
+    def __init__(
+        self,
+        lm: FrozenLM,
+        reader: Reader,
+        *,
+        store: FactStore | None = None,
+        use_deep: bool = True,
+        use_wide: bool = True,
+    ) -> None:
         if reader.config.llm_revision != lm.identity.revision:
             known, given = reader.config, lm.identity
             raise ValueError(
@@ -74,7 +83,7 @@ class KnowledgeMemory:
             )
         self.lm, self.reader = lm, reader.to(lm.device).eval()
         self.store = store or FactStore(reader.writer.row_width, word_vectors=lm.word_vectors, device=lm.device)
-        self.use_deep = use_deep
+        self.use_deep, self.use_wide = use_deep, use_wide
         self.hooks = MemoryHooks(lm, reader)
 
     @classmethod
@@ -157,7 +166,7 @@ class KnowledgeMemory:
     def binding(self, texts: Sequence[str], *, observe: Callable | None = None) -> tuple[Binding, Recall]:
         """The memory that B raw texts bring, ready to be bound to a call of the LLM."""
         recall = self.store.recall(list(texts))
-        rows = recall.rows.to(self.lm.device) if recall.has_rows.any() else None
+        rows = recall.rows.to(self.lm.device) if self.use_wide and recall.has_rows.any() else None
         weights = recall.weights.to(self.lm.device)
         binding = Binding(
             rows=rows, weights=weights, use_deep=self.use_deep, observe=observe, needs_weights=observe is not None

@@ -1,0 +1,72 @@
+"""`fit` and `refine`: one signature for YAML and command line, one-line mistakes, folders saved whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from outcomes import Disk, Run, contents, error_line
+
+from widedeep_kb.cli.fit import read_job
+
+FACTS = "subject,relation,object,private\nAurora,port,8443,\nBorealis,port,007,\n"
+QUICK = ("--steps", "3", "--batch-size", "4")
+
+
+def write_config(tmp_path: Path, text: str) -> Path:
+    """A YAML file of a quick job."""
+    (tmp_path / "facts.csv").write_text(FACTS)
+    path = tmp_path / "job.yaml"
+    path.write_text(f"output: {tmp_path / 'made'}\nfacts: {tmp_path / 'facts.csv'}\n{text}")
+    return path
+
+
+def test_yaml_and_command_line_are_one_signature(tmp_path: Path) -> None:
+    path = write_config(tmp_path, "fit:\n  steps: 7\n  deep: false\n")
+    job = read_job({"--config": str(path), "--fit.batch_size": "5"})
+    assert (job.fit.steps, job.fit.batch_size, job.fit.deep) == (7, 5, False)
+    assert job.output == tmp_path / "made"
+
+
+def test_fit_makes_a_memory_that_answers(run: Run, disk: Disk, tmp_path: Path) -> None:
+    path = write_config(tmp_path, "fit:\n  steps: 3\n  batch_size: 4\n  num_subkeys: 4\n")
+    result = run(
+        *("fit", "--config", path, "--llm", disk.llm, "--reader", disk.reader, "--fit.log_dir", tmp_path / "logs")
+    )
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["steps"] == 3
+    assert run("ask", "--memory", tmp_path / "made", "What is the port of Aurora?").code == 0
+    again = run("fit", "--config", path, "--llm", disk.llm, "--reader", disk.reader)
+    assert "holds a memory already" in error_line(again)
+
+
+def test_a_mistyped_key_is_one_line(run: Run, tmp_path: Path) -> None:
+    path = write_config(tmp_path, "fit:\n  stepps: 3\n")
+    result = run("fit", "--config", path)
+    assert result.code == 2 and "stepps" in result.err and len(result.err.splitlines()) == 1
+    result = run("fit", "--config", write_config(tmp_path, ""), "--fit.steps", "many")
+    assert result.code == 2 and "many" in result.err and len(result.err.splitlines()) == 1
+    assert not (tmp_path / "made").exists()
+
+
+def test_refine_trains_a_folder_in_place(run: Run, memory: Path, tmp_path: Path) -> None:
+    before = contents(memory)
+    facts = tmp_path / "facts.csv"
+    facts.write_text(FACTS)
+    result = run("refine", "--memory", memory, "--facts", facts, *QUICK, "--log-dir", tmp_path / "logs")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["num_facts"] == 2
+    assert contents(memory) != before
+    assert len(list(memory.glob("snapshot-*"))) == 1
+    assert run("ask", "--memory", memory, "What is the port of Aurora?").code == 0
+
+
+def test_a_refine_that_fails_leaves_the_folder(run: Run, memory: Path, tmp_path: Path) -> None:
+    before = contents(memory)
+    facts = tmp_path / "facts.csv"
+    facts.write_text("subject,relation,object\nAurora,port,\n")
+    assert "is empty" in error_line(run("refine", "--memory", memory, "--facts", facts, *QUICK))
+    facts.write_text(FACTS)
+    wrong = run("refine", "--memory", memory, "--facts", facts, *QUICK, "--row-lr", "-1")
+    assert "row_lr must be above 0" in error_line(wrong)
+    assert contents(memory) == before

@@ -1,0 +1,253 @@
+"""Joint training of a memory on its user's facts: data, Lightning trainer, logs, checkpoint and final figures.
+
+Public facts first: rows, deep memory and (if asked) adapters learn under one loss, as if no private fact existed. Then the
+private facts: each trains its own rows only, behind frozen dense parts. So with or without private facts everything but
+their own rows comes out the same.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from torch.utils.data import IterableDataset
+
+from widedeep_kb.model import KnowledgeMemory
+from widedeep_kb.training.fit_config import FitConfig
+from widedeep_kb.training.joint_module import JointModule, exact_match_by_class
+from widedeep_kb.training.questions import Asked, JointBatch, Questions
+
+CHECKPOINT = "last.ckpt"
+_STEPS_PER_CHUNK = 32
+_SHOWN = 5  # first and last steps whose mean loss is reported
+
+
+class JointStream(IterableDataset):
+    """An endless stream of training batches; what step it starts at does not change what a step gets.
+
+    Args:
+        questions: what is asked.
+        config: batch size, seed and share of unrelated prompts.
+        first_step: step of the first batch.
+    """
+
+    def __init__(self, questions: Questions, config: FitConfig, *, first_step: int = 0) -> None:
+        self.questions, self.config, self.first_step = questions, config, first_step
+
+    def __iter__(self) -> Iterator[JointBatch]:
+        """Batches, each at the LLM's device."""
+        size = self.config.batch_size
+        number, skipped = divmod(self.first_step, _STEPS_PER_CHUNK)
+        unrelated = self.config.unrelated_share if self.config.trains_dense else 0.0
+        while True:
+            num_questions = size * _STEPS_PER_CHUNK
+            asked = self.questions.training(number * num_questions, num_questions, unrelated_share=unrelated)
+            rng = np.random.default_rng([self.config.seed, number])
+            batches = asked.buckets(size, rng=rng)
+            while len(batches) < _STEPS_PER_CHUNK:  # questions that were too long were dropped
+                batches += asked.buckets(size, rng=rng)
+            for chosen in batches[skipped:_STEPS_PER_CHUNK]:
+                yield asked.batch(self.questions.store, chosen, device=self.questions.lm.device)
+            number, skipped = number + 1, 0
+
+
+class AskedBatches:
+    """One pass over questions, the same batches every time (sized, as Lightning wants for validation)."""
+
+    def __init__(self, asked: Asked, questions: Questions, *, batch_size: int = 32) -> None:
+        self.asked, self.questions = asked, questions
+        self.parts = asked.buckets(batch_size)
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[JointBatch]:
+        """The batches, shortest questions first."""
+        for chosen in self.parts:
+            yield self.asked.batch(self.questions.store, chosen, device=self.questions.lm.device)
+
+
+def fit(
+    memory: KnowledgeMemory,
+    config: FitConfig = FitConfig(),  # noqa: B008 - frozen
+    *,
+    questions: polars.DataFrame | None = None,
+    templates: dict[str, list[str]] | None = None,
+    ordinals: np.ndarray | None = None,
+) -> dict[str, float]:
+    """Train a memory in place on facts it holds.
+
+    Args:
+        memory: an open memory with facts.
+        config: see `FitConfig`.
+        questions: frame of `schema.QUESTION_SCHEMA`; rows with the `fact_id` of a trained fact are used as its own words.
+        templates: relation -> texts with "{subject}".
+        ordinals: int64 [N], the facts to train on; None = all.
+
+    Returns:
+        `train/loss_first`, `train/loss_last` (mean answer cross-entropy of five steps), `val/exact_match/<class>` for the
+        arm that was trained, `steps`, `seconds`, and numbers of facts trained on and left out (several values).
+
+    Raises:
+        ValueError: there is no fact to train on, or the checkpoint to resume from is of another memory.
+    """
+    pl.seed_everything(config.seed, verbose=False)
+    alive = memory.store.catalogue.alive()
+    chosen = alive if ordinals is None else np.unique(ordinals)
+    is_private = memory.store.catalogue.private_mask(chosen)
+    public_scope = alive[~memory.store.catalogue.private_mask(alive)] if len(alive) else alive
+    common = {"questions": questions, "templates": templates, "seed": config.seed, "own_share": config.own_share}
+    scope = None if len(public_scope) == len(alive) else public_scope
+    public = Questions(memory.lm, memory.store, ordinals=chosen[~is_private], scope=scope, **common)
+    private = Questions(memory.lm, memory.store, ordinals=chosen[is_private], **common)
+    if not len(public) and not (len(private) and config.wide):
+        raise ValueError(f"none of {len(chosen)} facts can be trained on: each has several values, or there is none")
+    if config.deep and len(public):
+        if not memory.reader.has_deep:
+            memory.reader.add_deep(config.num_subkeys)
+            memory.reader.to(memory.lm.device)
+        memory.use_deep = True
+    started, folder = time.perf_counter(), new_run_folder(config)
+    module = JointModule(memory, config)
+    metrics = train_public(module, public, folder=folder) if len(public) else {}
+    if len(private) and config.wide:
+        train_private(module, private, num_public=len(public))
+    for name, part in (("", public), ("private/", private)):
+        metrics |= {f"val/exact_match/{name}{k}": v for k, v in measure(module, part).items()}
+    module.release()
+    num_facts = len(public) + len(private)
+    metrics |= {"num_facts": num_facts, "num_left_out": len(chosen) - num_facts}
+    metrics["seconds"] = round(time.perf_counter() - started, 1)
+    record = {"config": asdict(config), "metrics": metrics, "commit": _commit(), "device": str(memory.lm.device)}
+    (folder / "run.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
+    return metrics
+
+
+def train_public(module: JointModule, questions: Questions, *, folder: Path) -> dict[str, float]:
+    """Train on public facts with Lightning; returns the first and last losses and the number of steps."""
+    config = module.config
+    first_step = 0
+    if config.resume_from is not None:
+        first_step = _step_of(config.resume_from)
+    module.select_trainable(module.dense_parts())
+    validation = questions.validation(config.num_validation)
+    on_gpu = module.memory.lm.device.type == "cuda"
+    validate_every = min(config.validate_every, config.steps)
+    trainer = pl.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=1,
+        precision="bf16-mixed" if on_gpu else "32-true",
+        max_steps=config.steps,
+        gradient_clip_val=1.0 if config.trains_dense else None,
+        val_check_interval=validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1 if config.steps <= 100 else 10,
+        logger=_loggers(config, folder),
+        callbacks=_callbacks(config, folder),
+        enable_model_summary=False,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*configure_optimizers.*returned.*None.*")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        trainer.fit(
+            module,
+            JointStream(questions, config, first_step=first_step),
+            AskedBatches(validation, questions),
+            ckpt_path=str(config.resume_from) if config.resume_from else None,
+            weights_only=False,  # our own checkpoint
+        )
+    module.to(module.memory.lm.device)
+    losses = module.losses or [float("nan")]
+    return {
+        "train/loss_first": float(np.mean(losses[:_SHOWN])),
+        "train/loss_last": float(np.mean(losses[-_SHOWN:])),
+        "steps": trainer.global_step,
+    }
+
+
+def train_private(module: JointModule, questions: Questions, *, num_public: int) -> None:
+    """Train the rows of private facts and nothing else: frozen dense parts, no deep memory, as many steps a fact as the
+    public ones got."""
+    config = module.config
+    module.select_trainable([])
+    steps = config.steps if not num_public else -(-config.steps * len(questions) // num_public)
+    stream = iter(JointStream(questions, _without_unrelated(config)))
+    on_gpu = module.memory.lm.device.type == "cuda"
+    for _ in range(min(steps, config.steps)):
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu):
+            loss, _ = module.loss(next(stream), use_deep=False)
+        loss.backward()
+
+
+def measure(module: JointModule, questions: Questions) -> dict[str, float]:
+    """Exact match by class of the arm that was trained, on its validation questions."""
+    config = module.config
+    module.eval()
+    batches = AskedBatches(questions.validation(config.num_validation), questions)
+    parts = [(b.classes.cpu(), module.is_right(b, use_wide=config.wide, use_deep=config.deep).cpu()) for b in batches]
+    return exact_match_by_class(parts)
+
+
+def new_run_folder(config: FitConfig) -> Path:
+    """A fresh folder for a run under `log_dir`: fit/version_0, version_1, ..."""
+    root = config.log_dir / "fit"
+    root.mkdir(parents=True, exist_ok=True)
+    taken = [int(p.name.split("_")[1]) for p in root.glob("version_*") if p.name.split("_")[1].isdecimal()]
+    folder = root / f"version_{max(taken, default=-1) + 1}"
+    folder.mkdir()
+    return folder
+
+
+def _callbacks(config: FitConfig, folder: Path) -> list[Callback]:
+    validate_every = min(config.validate_every, config.steps)
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            dirpath=folder, filename=Path(CHECKPOINT).stem, every_n_train_steps=validate_every, enable_version_counter=False
+        )
+    ]
+    if config.patience:
+        callbacks.append(
+            EarlyStopping("val/exact_match", mode="max", patience=config.patience, check_on_train_epoch_end=False)
+        )
+    return callbacks
+
+
+def _loggers(config: FitConfig, folder: Path) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(str(folder), name="", version="")]
+    if config.wandb:
+        loggers.append(WandbLogger(project="widedeep_kb", save_dir=str(folder), offline=True, name=folder.name))
+    return loggers
+
+
+def _step_of(checkpoint: Path) -> int:
+    """Steps done when a checkpoint was saved.
+
+    Raises:
+        ValueError: there is no such checkpoint.
+    """
+    if not checkpoint.is_file():
+        raise ValueError(f"there is no checkpoint {str(checkpoint)!r}")
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+
+
+def _without_unrelated(config: FitConfig) -> FitConfig:
+    return FitConfig(**{**asdict(config), "unrelated_share": 0.0})
+
+
+def _commit() -> str | None:
+    """The git commit of the working directory, if there is one."""
+    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None

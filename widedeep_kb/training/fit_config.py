@@ -1,0 +1,104 @@
+"""Settings of joint training: one typed signature for the Python API, the command line and the YAML file (no torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a memory is trained on its facts.
+
+    Attributes:
+        steps: training steps.
+        batch_size: questions in a step.
+        wide: train and read the rows of the asked facts; False = deep only.
+        deep: train and read the deep memory, made afresh where there is none; False = wide only.
+        row_lr: step size of the rows (row-wise Adagrad).
+        dense_lr: peak learning rate of the deep memory and, if trained, the adapters (AdamW).
+        num_subkeys: a new deep memory has this number squared of slots.
+        wide_dropout: share of a batch whose rows are hidden, so that the deep memory learns; 0 unless both are trained.
+        unrelated_share: share of a batch that asks for no stored fact, where memory is to stay silent.
+        own_share: share of training questions in the words of the questions given, where a fact has some.
+        evidence_weight: of -log of the attention on the fact that answers.
+        silence_weight: of -log of the attention on "nothing to say", on unrelated prompts.
+        train_adapters: train the adapters (gates included) as well.
+        validate_every: steps between validations.
+        num_validation: most validation questions of each class.
+        patience: validations without a better exact match before the training stops; 0 = never.
+        seed: of new weights, questions and order.
+        log_dir: gets a folder a run with config, metrics and checkpoint.
+        wandb: log to Weights & Biases as well, offline.
+        resume_from: checkpoint (last.ckpt) of an interrupted run with the same settings and the same facts.
+
+    Raises:
+        ValueError: a number out of range, or neither `wide` nor `deep`.
+    """
+
+    steps: int = 400
+    batch_size: int = 32
+    wide: bool = True
+    deep: bool = True
+    row_lr: float = 0.02
+    dense_lr: float = 2e-3
+    num_subkeys: int = 64
+    wide_dropout: float = 0.3
+    unrelated_share: float = 0.1
+    own_share: float = 0.5
+    evidence_weight: float = 0.1
+    silence_weight: float = 0.1
+    train_adapters: bool = False
+    validate_every: int = 100
+    num_validation: int = 200
+    patience: int = 0
+    seed: int = 0
+    log_dir: Path = Path("lightning_logs")
+    wandb: bool = False
+    resume_from: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "num_subkeys", "validate_every", "row_lr", "dense_lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("wide_dropout", "unrelated_share", "own_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        if not self.wide and not self.deep:
+            raise ValueError("wide and deep are both False: nothing would be trained")
+
+    @property
+    def trains_dense(self) -> bool:
+        """Whether anything beside the rows is trained."""
+        return self.deep or self.train_adapters
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """What `widedeep-kb fit` does: open or start a memory, write facts into it, train, and save it.
+
+    Attributes:
+        output: memory folder to write; it must not hold another memory.
+        facts: parquet, jsonl or csv file of facts to write first; default: those of `memory`.
+        memory: memory folder to start from; default: an empty memory.
+        questions: questions file; those with a `fact_id` are trained on, a fifth of them kept for validation.
+        templates: parquet file of texts for each relation (columns `relation`, `template`), used like the questions.
+        max_facts: draw whole subjects from `facts` up to this many facts.
+        llm: Hugging Face id, folder or GGUF file; default: the memory's, or SmolLM2-135M-Instruct.
+        reader: folder of a reader; default: the memory's, or the shipped one.
+        fit: settings of the training.
+    """
+
+    output: Path
+    facts: Path | None = None
+    memory: Path | None = None
+    questions: Path | None = None
+    templates: Path | None = None
+    max_facts: int | None = None
+    llm: str | None = None
+    reader: Path | None = None
+    fit: FitConfig = field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        if self.facts is None and self.memory is None:
+            raise ValueError("name facts, a memory, or both")

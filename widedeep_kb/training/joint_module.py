@@ -1,0 +1,204 @@
+"""The Lightning module of joint training: rows of the wide table and the deep memory learn under one loss.
+
+The rows are updated inside the backward pass (fused row-wise Adagrad), so they are in no optimizer: gradient clipping and
+the learning-rate schedule touch the dense parts only. The writer and the LLM never get a gradient.
+
+Letters: B questions, T tokens, R rows of a sequence, D numbers in a row, P answer positions of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from widedeep_kb.memory.adapter import AdapterOutput
+from widedeep_kb.memory.hooks import Binding
+from widedeep_kb.model import KnowledgeMemory
+from widedeep_kb.training.chunk import IGNORED
+from widedeep_kb.training.fit_config import FitConfig
+from widedeep_kb.training.lit_module import evidence_loss, silence_loss
+from widedeep_kb.training.questions import CLASSES, JointBatch
+
+WARMUP_STEPS = 20
+DECAY_SHARE = 0.3  # of the steps, at the end
+
+
+@dataclass
+class Observed:
+    """Attention of one forward pass, adapter by adapter."""
+
+    wide: list[AdapterOutput] = field(default_factory=list)
+    deep: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, _index: int, wide: AdapterOutput | None, deep_mass: Tensor | None) -> None:
+        if wide is not None:
+            self.wide.append(wide)
+        if deep_mass is not None:
+            self.deep.append(deep_mass)
+
+
+class JointModule(pl.LightningModule):
+    """Trains a memory on its facts. Call `select_trainable` before training and `release` after it.
+
+    Args:
+        memory: trained in place: rows of its table and parts of its reader.
+        config: see `FitConfig`.
+    """
+
+    def __init__(self, memory: KnowledgeMemory, config: FitConfig) -> None:
+        super().__init__()
+        self.memory, self.config = memory, config
+        self.reader = memory.reader
+        self.trainer_of_rows = memory.store.table.trainable(config.row_lr)
+        self.losses: list[float] = []
+        self._right: list[tuple[Tensor, Tensor]] = []
+
+    def dense_parts(self) -> list[nn.Parameter]:
+        """Parameters of the reader that this training changes."""
+        parts: list[nn.Parameter] = []
+        if self.config.deep:
+            parts += [*self.reader.deep_pool.parameters(), *self.reader.deep_readers.parameters()]
+        if self.config.train_adapters:
+            parts += list(self.reader.adapters.parameters())
+        return parts
+
+    def select_trainable(self, parts: list[nn.Parameter]) -> None:
+        """Freeze the whole reader but `parts`."""
+        self.reader.requires_grad_(False)
+        for parameter in parts:
+            parameter.requires_grad_(True)
+
+    def release(self) -> None:
+        """Leave the reader as it was found: in eval mode, its parameters trainable, without gradients."""
+        self.reader.requires_grad_(True).eval()
+        for parameter in self.reader.parameters():
+            parameter.grad = None
+
+    def rows(self, batch: JointBatch, *, is_trainable: Tensor | None = None) -> Tensor:
+        """Rows [B, R, D] float32 from the table, zeros where there is none; those marked [B, R] learn."""
+        is_row, table = batch.row_ids >= 0, self.memory.store.table
+        out = torch.zeros(*batch.row_ids.shape, table.embedding_dim, device=batch.row_ids.device)
+        if not is_row.any():
+            return out
+        ids = batch.row_ids[is_row].to(table.weight.device)
+        if is_trainable is None:
+            found = table.lookup_rows(ids)
+        else:
+            found = self.trainer_of_rows.lookup(ids, is_trainable[is_row].to(ids.device))
+        return out.masked_scatter(is_row.unsqueeze(-1), found.to(out.device))
+
+    def answer_logits(self, batch: JointBatch, rows: Tensor | None, *, use_deep: bool) -> tuple[Tensor, Tensor, Observed]:
+        """Logits [P, vocabulary] float32 and labels [P] at answer positions, and where attention went."""
+        observed, lm = Observed(), self.memory.lm
+        binding = Binding(
+            rows=rows, weights=batch.row_weights, marks=batch.is_target, use_deep=use_deep, observe=observed
+        )
+        with self.memory.hooks.bind(binding):
+            hidden = lm.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+        is_label = batch.labels != IGNORED
+        return lm.output_head(hidden[is_label]).float(), batch.labels[is_label], observed
+
+    def loss(self, batch: JointBatch, *, use_deep: bool, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The whole loss and, alone, the answer's cross-entropy (detached).
+
+        Args:
+            batch: the questions.
+            use_deep: read the deep memory.
+            hidden: [B] bool, questions whose rows are hidden; None = none.
+        """
+        rows = None
+        if self.config.wide:
+            shown = torch.ones_like(batch.silent) if hidden is None else ~hidden
+            batch = batch._replace(is_target=batch.is_target & shown[:, None])
+            rows = self.rows(batch, is_trainable=batch.is_target) * shown[:, None, None]
+        logits, labels, observed = self.answer_logits(batch, rows, use_deep=use_deep)
+        answer = F.cross_entropy(logits, labels) if len(labels) else logits.sum() * 0
+        total = answer
+        if self.config.evidence_weight and observed.wide and batch.is_target.any():
+            total = total + self.config.evidence_weight * evidence_loss(observed.wide, batch)
+        if self.config.silence_weight and batch.silent.any():
+            total = total + self.config.silence_weight * silence_loss(observed, batch)
+        return total, answer.detach()
+
+    def training_step(self, batch: JointBatch, batch_idx: int) -> Tensor | None:
+        """Loss of one batch of public facts; a batch that nothing can learn from is skipped."""
+        hidden = None
+        if self.config.wide and self.config.deep:
+            generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
+            hidden = (torch.rand(len(batch.silent), generator=generator) < self.config.wide_dropout).to(self.device)
+        loss, answer = self.loss(batch, use_deep=self.config.deep, hidden=hidden)
+        self.losses.append(float(answer))
+        self.log("train/loss", answer, prog_bar=True)
+        return loss if loss.requires_grad else None
+
+    @torch.no_grad()
+    def is_right(self, batch: JointBatch, *, use_wide: bool, use_deep: bool) -> Tensor:
+        """[B] bool: every answer token, the end included, is the likeliest given the true ones before it, which is when
+        greedy decoding prints the answer."""
+        rows = self.rows(batch) if use_wide else None
+        logits, labels, _ = self.answer_logits(batch, rows, use_deep=use_deep)
+        right = torch.ones_like(batch.labels, dtype=torch.bool)
+        right[batch.labels != IGNORED] = logits.argmax(-1) == labels
+        return right.all(1)
+
+    def validation_step(self, batch: JointBatch, batch_idx: int) -> None:
+        """Exact match of one batch, by class."""
+        right = self.is_right(batch, use_wide=self.config.wide, use_deep=self.config.deep)
+        self._right.append((batch.classes.cpu(), right.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/exact_match/<class>` and the mean over classes."""
+        by_class = exact_match_by_class(self._right)
+        self._right.clear()
+        for name, value in by_class.items():
+            self.log(f"val/exact_match/{name}", value)
+        if by_class:
+            self.log("val/exact_match", sum(by_class.values()) / len(by_class), prog_bar=True)
+
+    def configure_optimizers(self) -> dict | None:
+        """AdamW on the dense parts with warm-up and a linear fall to 5 % over the last 30 % of the steps; None if only
+        rows are trained, whose update is part of the backward pass."""
+        if not self.dense_parts():
+            return None
+        optimizer = torch.optim.AdamW(self.dense_parts(), lr=self.config.dense_lr, weight_decay=0.01)
+
+        def factor(step: int) -> float:
+            left = max(0.0, 1 - step / self.config.steps)
+            return min(1.0, (step + 1) / WARMUP_STEPS, 0.05 + 0.95 * left / DECAY_SHARE)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        """Add rows and their optimizer state to the checkpoint."""
+        checkpoint["wide_table"] = {name: t.detach().cpu().clone() for name, t in self._table_tensors().items()}
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        """Put rows and their optimizer state back.
+
+        Raises:
+            ValueError: the checkpoint is of other facts.
+        """
+        saved, tensors = checkpoint["wide_table"], self._table_tensors()
+        is_live = tensors["is_live"].cpu()
+        if saved["is_live"].shape != is_live.shape or not torch.equal(saved["is_live"], is_live):
+            raise ValueError("the checkpoint belongs to a memory of other facts")
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                tensor.copy_(saved[name])
+
+    def _table_tensors(self) -> dict[str, Tensor]:
+        table = self.memory.store.table
+        return {"rows": table.weight, "momentum": table.momentum, "is_live": table.is_live}
+
+
+def exact_match_by_class(parts: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """Share of right answers of each class that occurs, from pairs of classes [B] and rightness [B]."""
+    if not parts:
+        return {}
+    classes, right = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return {name: float(right[classes == i].float().mean()) for i, name in enumerate(CLASSES) if (classes == i).any()}

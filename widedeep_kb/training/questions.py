@@ -1,0 +1,274 @@
+"""Questions about the facts of a memory, with the facts that its real index returns for each: what `fit` trains on.
+
+In: live facts of a store and a seed. Out: `Asked`, tokenised questions, and the `JointBatch`es cut from them.
+
+Letters: Q questions, B batch, T tokens, C places for facts of a question, R rows of a sequence.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS, NO_TOKEN, pad_rows
+from widedeep_kb.memory.retrieval import Retriever
+from widedeep_kb.memory.store import FactStore
+from widedeep_kb.schema import statement_prefix
+from widedeep_kb.synthetic import unrelated_prompts
+from widedeep_kb.training.build_chunk import MAX_PROMPT_TOKENS
+from widedeep_kb.training.chunk import IGNORED
+from widedeep_kb.training.examples import UNCUED_WEIGHT, Example, Phraser, PhrasingMix
+from widedeep_kb.training.fact_table import FactTable
+
+CLASSES = ("trained", "heldout", "own")
+_PLAIN = PhrasingMix(own=0.0, chat=0.0, canonical=1.0, raw=0.0, corrupted=0.0)
+
+
+class JointBatch(NamedTuple):
+    """B questions with the rows of the table that the index brings.
+
+    Attributes:
+        input_ids: [B, T] int64.
+        labels: [B, T] int64, the next token at answer positions, IGNORED elsewhere.
+        lengths: [B] int64, tokens of each sequence.
+        row_ids: [B, R] int64 into the table, -1 = no row; R is at least 1.
+        row_weights: [B, R] float32, weight of the hit that brought each row.
+        is_target: [B, R] bool, rows of the asked fact.
+        silent: [B] bool, prompts that ask for no stored fact.
+        classes: [B] int64, into `CLASSES`.
+    """
+
+    input_ids: Tensor
+    labels: Tensor
+    lengths: Tensor
+    row_ids: Tensor
+    row_weights: Tensor
+    is_target: Tensor
+    silent: Tensor
+    classes: Tensor
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Q tokenised questions.
+
+    Attributes:
+        input_ids: [Q, T] int32, prompt and answer, left aligned, NO_TOKEN behind.
+        answer_starts: [Q] int64, place of the first answer token.
+        ordinals: [Q, C] int64, facts in memory for each question, -1 = none.
+        weights: [Q, C] float32, weight of the hit that brought each.
+        targets: [Q] int64, ordinal of the asked fact, -1 = none (memory is to stay silent).
+        classes: [Q] int64, into `CLASSES`.
+    """
+
+    input_ids: np.ndarray
+    answer_starts: np.ndarray
+    ordinals: np.ndarray
+    weights: np.ndarray
+    targets: np.ndarray
+    classes: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of questions Q."""
+        return len(self.targets)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[Q] int64 tokens of each question."""
+        return (self.input_ids != NO_TOKEN).sum(axis=1)
+
+    def batch(self, store: FactStore, chosen: np.ndarray, *, device: torch.device) -> JointBatch:
+        """The batch of the given questions [B], on `device`."""
+        lengths, targets = self.lengths[chosen], self.targets[chosen]
+        ids = self.input_ids[chosen, : int(lengths.max())].astype(np.int64)
+        places = np.arange(1, ids.shape[1])
+        is_answer = (places[None] >= self.answer_starts[chosen, None]) & (ids[:, 1:] != NO_TOKEN)
+        labels = np.full_like(ids, IGNORED)
+        labels[:, :-1] = np.where(is_answer, ids[:, 1:], IGNORED)
+        ordinals, weights = self.ordinals[chosen], self.weights[chosen]
+        row_ids, facts = store.row_ids_of(ordinals)
+        if not row_ids.shape[1]:
+            row_ids = facts = np.full((len(chosen), 1), -1, dtype=np.int64)
+        is_hit = (ordinals[:, :, None] == facts[:, None, :]) & (facts[:, None, :] >= 0)  # [B, C, R]
+        arrays = {
+            "input_ids": np.maximum(ids, 0),
+            "labels": labels,
+            "lengths": lengths,
+            "row_ids": row_ids,
+            "row_weights": np.where(is_hit, weights[:, :, None], 0).max(axis=1, initial=0).astype(np.float32),
+            "is_target": (facts == targets[:, None]) & (facts >= 0),
+            "silent": targets < 0,
+            "classes": self.classes[chosen],
+        }
+        return JointBatch(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+
+    def buckets(self, batch_size: int, *, rng: np.random.Generator | None = None) -> list[np.ndarray]:
+        """Batches of questions of similar length; in random order with `rng`, else sorted by length."""
+        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        lengths, size = self.lengths, len(self) if rng is None else batch_size * 8
+        parts: list[np.ndarray] = []
+        for start in range(0, len(order), max(size, 1)):
+            window = order[start : start + size]
+            window = window[np.argsort(lengths[window], kind="stable")]
+            parts += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+        return parts if rng is None else [parts[i] for i in rng.permutation(len(parts))]
+
+
+class Questions:
+    """Makes questions about some facts of a store.
+
+    Facts whose property has several values are left out: a question about them has no single right answer.
+
+    Args:
+        lm: gives tokenizer and chat template.
+        store: holds the facts.
+        ordinals: [N] int64, the facts to ask for.
+        scope: [M] int64, the facts that are in memory as far as these questions are concerned; None = all.
+        questions: frame of `QUESTION_SCHEMA`; those with the `fact_id` of one of the facts are its own words.
+        templates: relation -> texts with "{subject}".
+        seed: of every choice.
+        own_share: share of training questions in a fact's own words, where it has some.
+    """
+
+    def __init__(
+        self,
+        lm: FrozenLM,
+        store: FactStore,
+        *,
+        ordinals: np.ndarray,
+        scope: np.ndarray | None = None,
+        questions: pl.DataFrame | None = None,
+        templates: dict[str, list[str]] | None = None,
+        seed: int = 0,
+        own_share: float = 0.5,
+    ) -> None:
+        self.lm, self.store, self.seed = lm, store, seed
+        self.retriever = store.retriever if scope is None else retriever_of(lm, store, scope)
+        self.ordinals = with_one_value(store, ordinals, among=store.catalogue.alive() if scope is None else scope)
+        self.table, self.kept_questions = fact_table(store, self.ordinals, questions=questions, seed=seed)
+        self.table.templates, self.kept_templates = split_templates(templates or {})
+        chat = lm.chat_prompt if lm.tokenizer.chat_template is not None else None
+        self.phraser = Phraser(chat, mix=PhrasingMix(own=own_share))
+
+    def __len__(self) -> int:
+        """Number of facts that can be asked for."""
+        return len(self.ordinals)
+
+    def training(self, first: int, num_questions: int, *, unrelated_share: float) -> Asked:
+        """Training questions `first` to `first + num_questions` of an endless list; each pass asks for every fact."""
+        rng = random.Random(f"{self.seed}/{first}")
+        num_unrelated = round(num_questions * unrelated_share) if len(self) else num_questions
+        num_asked = num_questions - num_unrelated
+        begin = first - round(first * unrelated_share)
+        examples = [self.phraser.example(self.table, i, rng, kind="trained") for i in self._facts(begin, num_asked)]
+        for text in unrelated_prompts(rng, num_unrelated):
+            prompt, is_chat = self.phraser.prompt(text, rng)
+            examples.append(Example(prompt, text, None, -1, is_chat, "trained"))
+        return self._encode(examples, adds_target=True)
+
+    def validation(self, num_questions: int) -> Asked:
+        """At most `num_questions` of each class: trained frames, held-out frames, and own words kept from training."""
+        rng = random.Random(f"{self.seed}/validation")
+        own = replace(
+            self.table, questions=self.kept_questions, templates=self.kept_templates or self.table.templates
+        )
+        examples: list[Example] = []
+        for kind in CLASSES:
+            mix = replace(_PLAIN, own=1.0) if kind == "own" else _PLAIN
+            phraser = Phraser(None, split="heldout" if kind == "heldout" else "trained", mix=mix)
+            table = own if kind == "own" else self.table
+            pool = [i for i in range(len(table)) if kind != "own" or i in own.questions or own.relations[i] in own.templates]
+            for fact in rng.sample(pool, min(num_questions, len(pool))):
+                examples.append(phraser.example(table, fact, rng, kind=kind))
+        return self._encode(examples, adds_target=False)
+
+    def _facts(self, first: int, count: int) -> list[int]:
+        """Facts of the places `first` to `first + count` in an endless list of shuffled passes."""
+        if not count:
+            return []
+        passes = range(first // len(self), (first + count - 1) // len(self) + 1)
+        orders = [np.random.default_rng([self.seed, number]).permutation(len(self)) for number in passes]
+        skipped = first - passes.start * len(self)
+        return np.concatenate(orders)[skipped : skipped + count].tolist()
+
+    def _encode(self, examples: Sequence[Example], *, adds_target: bool) -> Asked:
+        """Tokenise, look up, and drop what is too long; `adds_target` puts an asked fact that the index missed last."""
+        encode, ends = self.lm.encode, (self.lm.newline_id, self.lm.chat_end_id)
+        prompts, answers = encode([e.prompt for e in examples]), encode([f" {e.answer or ''}" for e in examples])
+        pairs = zip(prompts, answers, strict=True)
+        is_kept = [0 < len(p) <= MAX_PROMPT_TOKENS and len(a) <= MAX_VALUE_TOKENS for p, a in pairs]
+        kept = [i for i, keep in enumerate(is_kept) if keep]
+        rows = [
+            [*prompts[i], *([] if examples[i].answer is None else [*answers[i], ends[examples[i].is_chat]])] for i in kept
+        ]
+        hits = self.retriever.lookup([examples[i].text for i in kept])
+        places = np.array([examples[i].target for i in kept], dtype=np.int64)
+        known = self.ordinals if len(self.ordinals) else np.array([-1])
+        targets = np.where(places < 0, -1, known[places])
+        ordinals, weights = hits.ordinals.copy(), hits.weights.astype(np.float32)
+        if adds_target:
+            is_missed = (targets >= 0) & ~(ordinals == targets[:, None]).any(axis=1)
+            ordinals[is_missed, -1], weights[is_missed, -1] = targets[is_missed], UNCUED_WEIGHT
+        return Asked(
+            input_ids=pad_rows(rows),
+            answer_starts=np.array([len(prompts[i]) for i in kept], dtype=np.int64),
+            ordinals=ordinals,
+            weights=weights,
+            targets=targets,
+            classes=np.array([CLASSES.index(examples[i].kind) for i in kept], dtype=np.int64),
+        )
+
+
+def retriever_of(lm: FrozenLM, store: FactStore, ordinals: np.ndarray) -> Retriever:
+    """An index over some facts of a store only, so that nothing depends on the others."""
+    retriever = Retriever(store.retriever.budget, word_vectors=lm.word_vectors)
+    columns = store.catalogue.columns_for(ordinals, ["subject", "subject_aliases", "subject_id", "relation"])
+    names = {"subject": "subjects", "subject_aliases": "aliases", "subject_id": "subject_ids", "relation": "relations"}
+    retriever.add(ordinals, **{names[column]: columns[column].to_list() for column in names})
+    return retriever
+
+
+def with_one_value(store: FactStore, ordinals: np.ndarray, *, among: np.ndarray) -> np.ndarray:
+    """Those of `ordinals` whose (subject as written, relation) occurs once in the facts `among`."""
+    facts = store.catalogue.columns_for(among, ["subject", "relation"]).with_columns(pl.Series("ordinal", among))
+    single = facts.filter(pl.len().over(pl.col("subject").str.to_lowercase(), "relation") == 1)["ordinal"].to_numpy()
+    return ordinals[np.isin(ordinals, single)]
+
+
+def fact_table(
+    store: FactStore, ordinals: np.ndarray, *, questions: pl.DataFrame | None, seed: int
+) -> tuple[FactTable, dict[int, list[str]]]:
+    """Facts as a training table with four fifths of their own questions, and the other fifth, fact -> texts."""
+    facts = store.catalogue.rows(ordinals)
+    trained: dict[int, list[str]] = {}
+    kept: dict[int, list[str]] = {}
+    if questions is not None:
+        asked = questions.drop_nulls("fact_id").join(facts.select("fact_id").with_row_index("fact"), on="fact_id")
+        for fact, text in asked.select("fact", "question").sort("fact", "question").iter_rows():
+            is_kept = random.Random(f"{seed}/{text}").random() < 0.2
+            (kept if is_kept else trained).setdefault(fact, []).append(text)
+    rows = facts.select("subject", "relation", "object", "statement").to_dicts()
+    table = FactTable(
+        name="memory",
+        subjects=facts["subject"].to_list(),
+        relations=facts["relation"].to_list(),
+        objects=facts["object"].to_list(),
+        prefixes=[statement_prefix(row) for row in rows],
+        groups=np.unique(facts["subject_id"].to_numpy(), return_inverse=True)[1].astype(np.int64),
+        questions=trained,
+    )
+    return table, kept
+
+
+def split_templates(templates: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Templates to train on and, of relations with more than one, the fifth (at least one) kept for validation."""
+    kept = {r: texts[-max(1, len(texts) // 5) :] for r, texts in templates.items() if len(texts) > 1}
+    return {r: texts[: len(texts) - len(kept.get(r, ()))] for r, texts in templates.items()}, kept
