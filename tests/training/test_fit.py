@@ -31,7 +31,8 @@ def open_memory(lm: FrozenLM, *, facts: list[dict] = FACTS) -> KnowledgeMemory:
     for adapter in reader.adapters:
         adapter.gate.data.fill_(2.0)
     memory = KnowledgeMemory(lm, reader)
-    memory.write(facts)
+    if facts:
+        memory.write(facts)
     return memory
 
 

@@ -8,6 +8,7 @@ their own rows comes out the same.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 import warnings
@@ -162,13 +163,17 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*returned.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        trainer.fit(
-            module,
-            JointStream(questions, config, first_step=first_step),
-            AskedBatches(validation, questions),
-            ckpt_path=str(config.resume_from) if config.resume_from else None,
-            weights_only=False,  # our own checkpoint
-        )
+        try:
+            trainer.fit(
+                module,
+                JointStream(questions, config, first_step=first_step),
+                AskedBatches(validation, questions),
+                ckpt_path=str(config.resume_from) if config.resume_from else None,
+                weights_only=False,  # our own checkpoint
+            )
+        except SystemExit as stop:  # what Lightning makes of an interrupt, with further ones ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from stop
     module.to(module.memory.lm.device)
     losses = module.losses or [float("nan")]
     return {
