@@ -75,7 +75,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m widedeep_kb.demo", description=__doc__.split("\n\n")[1])
     parser.add_argument("--num-facts", type=int, default=3000, help="facts written, of whole subjects")
     parser.add_argument("--num-questions", type=int, default=200, help="questions each arm of the table is asked")
-    parser.add_argument("--steps", type=int, default=30, help="of the joint fit")
+    parser.add_argument("--steps", type=int, default=60, help="of the joint fit")
     parser.add_argument("--reader", type=Path, help="folder of a reader (default: the shipped one)")
     parser.add_argument("--output", type=Path, default=Path(".cache/demo"), help="folder for the data")
     parser.add_argument("--seed", type=int, default=0)
@@ -178,7 +178,15 @@ def score(memory: KnowledgeMemory, questions: pl.DataFrame) -> Summary:
 
 def train_jointly(memory: KnowledgeMemory, *, steps: int, folder: Path, seed: int) -> None:
     """Train rows and a fresh deep memory under one loss on the facts held, in general phrasings, none of the test's."""
-    settings = FitConfig(steps=steps, batch_size=16, validate_every=steps, num_validation=16, seed=seed, log_dir=folder)
+    settings = FitConfig(
+        steps=steps,
+        batch_size=8,
+        wide_dropout=0.5,  # the rows are written well already: what has most to learn is the deep memory
+        validate_every=steps,
+        num_validation=16,
+        seed=seed,
+        log_dir=folder,
+    )
     found = fit(memory, settings)
     first, last = found["train/loss_first"], found["train/loss_last"]
     OUT.print(f"{found['steps']} steps in {found['seconds']:.0f} s: loss {first:.3f} -> {last:.3f}")
