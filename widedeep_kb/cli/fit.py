@@ -1,5 +1,8 @@
-"""`widedeep-kb fit`: write facts into a memory, train it on them jointly, save it. Settings come from a YAML file, and any
-key can be given on the command line; both are checked against the types of `FitJob`."""
+"""`widedeep-kb fit`: write facts into a memory, train it on them jointly, save it.
+
+Settings come from a YAML file, and any key can be given on the command line; both are checked against the types of
+`FitJob`.
+"""
 
 from __future__ import annotations
 

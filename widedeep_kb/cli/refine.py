@@ -19,12 +19,12 @@ EXAMPLE = "widedeep-kb refine --memory my-memory --facts facts.csv --steps 200"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_memory(parser)
-    parser.add_argument("--facts", type=Path, required=True, metavar="FILE", help="facts to train on; new ones are written")
+    parser.add_argument("--facts", type=Path, required=True, metavar="FILE", help="facts to train on; written if new")
     parser.add_argument("--questions", type=Path, metavar="FILE", help="questions about them, with fact_id")
     parser.add_argument("--steps", type=positive, default=200, help="training steps (default: %(default)s)")
     parser.add_argument("--batch-size", type=positive, default=32, help="questions in a step (default: %(default)s)")
     parser.add_argument("--row-lr", type=float, default=0.02, help="step size of the rows (default: %(default)s)")
-    parser.add_argument("--dense-lr", type=float, default=2e-3, help="of deep memory and adapters (default: %(default)s)")
+    parser.add_argument("--dense-lr", type=float, default=2e-3, help="of the deep memory (default: %(default)s)")
     parser.add_argument("--wide-only", action="store_true", help="train rows only, leave the deep memory as it is")
     parser.add_argument("--train-adapters", action="store_true", help="train the adapters and their gates as well")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,7 @@
 """Joint training of a memory on its user's facts: data, Lightning trainer, logs, checkpoint and final figures.
 
-Public facts first: rows, deep memory and (if asked) adapters learn under one loss, as if no private fact existed. Then the
-private facts: each trains its own rows only, behind frozen dense parts. So with or without private facts everything but
+Public facts first: rows, deep memory and (if asked) adapters learn under one loss, as if no private fact existed. Then
+the private facts: each trains its own rows only, behind frozen dense parts. So with or without private facts everything but
 their own rows comes out the same.
 """
 
@@ -93,13 +93,13 @@ def fit(
     Args:
         memory: an open memory with facts.
         config: see `FitConfig`.
-        questions: frame of `schema.QUESTION_SCHEMA`; rows with the `fact_id` of a trained fact are used as its own words.
+        questions: frame of `schema.QUESTION_SCHEMA`; those with the `fact_id` of a fact are its own words.
         templates: relation -> texts with "{subject}".
         ordinals: int64 [N], the facts to train on; None = all.
 
     Returns:
-        `train/loss_first`, `train/loss_last` (mean answer cross-entropy of five steps), `val/exact_match/<class>` for the
-        arm that was trained, `steps`, `seconds`, and numbers of facts trained on and left out (several values).
+        `train/loss_first`, `train/loss_last` (mean answer cross-entropy of five steps), `val/exact_match/<class>` for
+        the arm that was trained, `steps`, `seconds`, and numbers of facts trained on and left out (several values).
 
     Raises:
         ValueError: there is no fact to train on, or the checkpoint to resume from is of another memory.
@@ -220,7 +220,10 @@ def _callbacks(config: FitConfig, folder: Path) -> list[Callback]:
     validate_every = min(config.validate_every, config.steps)
     callbacks: list[Callback] = [
         ModelCheckpoint(
-            dirpath=folder, filename=Path(CHECKPOINT).stem, every_n_train_steps=validate_every, enable_version_counter=False
+            dirpath=folder,
+            filename=Path(CHECKPOINT).stem,
+            every_n_train_steps=validate_every,
+            enable_version_counter=False,
         )
     ]
     if config.patience:
@@ -231,7 +234,7 @@ def _callbacks(config: FitConfig, folder: Path) -> list[Callback]:
 
 
 def _loggers(config: FitConfig, folder: Path) -> list[Logger]:
-    loggers: list[Logger] = [CSVLogger(str(folder), name="", version="")]
+    loggers: list[Logger] = [CSVLogger(str(folder), name="", version="", flush_logs_every_n_steps=10)]
     if config.wandb:
         loggers.append(WandbLogger(project="widedeep_kb", save_dir=str(folder), offline=True, name=folder.name))
     return loggers

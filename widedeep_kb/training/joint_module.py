@@ -1,7 +1,7 @@
 """The Lightning module of joint training: rows of the wide table and the deep memory learn under one loss.
 
-The rows are updated inside the backward pass (fused row-wise Adagrad), so they are in no optimizer: gradient clipping and
-the learning-rate schedule touch the dense parts only. The writer and the LLM never get a gradient.
+The rows are updated inside the backward pass (fused row-wise Adagrad), so they are in no optimizer: gradient clipping
+and the learning-rate schedule touch the dense parts only. The writer and the LLM never get a gradient.
 
 Letters: B questions, T tokens, R rows of a sequence, D numbers in a row, P answer positions of a batch.
 """
@@ -91,7 +91,9 @@ class JointModule(pl.LightningModule):
             found = self.trainer_of_rows.lookup(ids, is_trainable[is_row].to(ids.device))
         return out.masked_scatter(is_row.unsqueeze(-1), found.to(out.device))
 
-    def answer_logits(self, batch: JointBatch, rows: Tensor | None, *, use_deep: bool) -> tuple[Tensor, Tensor, Observed]:
+    def answer_logits(
+        self, batch: JointBatch, rows: Tensor | None, *, use_deep: bool
+    ) -> tuple[Tensor, Tensor, Observed]:
         """Logits [P, vocabulary] float32 and labels [P] at answer positions, and where attention went."""
         observed, lm = Observed(), self.memory.lm
         binding = Binding(

@@ -185,7 +185,8 @@ class Questions:
             mix = replace(_PLAIN, own=1.0) if kind == "own" else _PLAIN
             phraser = Phraser(None, split="heldout" if kind == "heldout" else "trained", mix=mix)
             table = own if kind == "own" else self.table
-            pool = [i for i in range(len(table)) if kind != "own" or i in own.questions or own.relations[i] in own.templates]
+            has_own = [i in own.questions or own.relations[i] in own.templates for i in range(len(table))]
+            pool = [i for i in range(len(table)) if kind != "own" or has_own[i]]
             for fact in rng.sample(pool, min(num_questions, len(pool))):
                 examples.append(phraser.example(table, fact, rng, kind=kind))
         return self._encode(examples, adds_target=False)
@@ -206,9 +207,8 @@ class Questions:
         pairs = zip(prompts, answers, strict=True)
         is_kept = [0 < len(p) <= MAX_PROMPT_TOKENS and len(a) <= MAX_VALUE_TOKENS for p, a in pairs]
         kept = [i for i, keep in enumerate(is_kept) if keep]
-        rows = [
-            [*prompts[i], *([] if examples[i].answer is None else [*answers[i], ends[examples[i].is_chat]])] for i in kept
-        ]
+        spoken = {i: [*answers[i], ends[examples[i].is_chat]] for i in kept if examples[i].answer is not None}
+        rows = [[*prompts[i], *spoken.get(i, ())] for i in kept]
         hits = self.retriever.lookup([examples[i].text for i in kept])
         places = np.array([examples[i].target for i in kept], dtype=np.int64)
         known = self.ordinals if len(self.ordinals) else np.array([-1])
