@@ -1,8 +1,8 @@
 """Joint training of a memory on its user's facts: data, Lightning trainer, logs, checkpoint and final figures.
 
 Public facts first: rows, deep memory and (if asked) adapters learn under one loss, as if no private fact existed. Then
-the private facts: each trains its own rows only, behind frozen dense parts. So with or without private facts everything but
-their own rows comes out the same.
+the private facts: each trains its own rows only, behind frozen dense parts. So with or without private facts everything
+but their own rows comes out the same.
 """
 
 from __future__ import annotations
