@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from widedeep_kb.keys import encode, find_variants, hash_words, ngram_keys, normalise, text_keys, word_variants, words
-from widedeep_kb.word_statistics import content_weight, is_common, zipf_frequency
+from widedeep_kb.glue import HARD, SOFT, SPACE, UNDERSCORE
+from widedeep_kb.keys import encode, find_variants, hash_words, ngram_keys, text_keys, word_variants
+from widedeep_kb.segment import normalise, words
+from widedeep_kb.word_statistics import common_words, content_weight, is_common, zipf_frequency
 
 PARIS = [11292911246333961602, 4817446480987149261]
 NEW_YORK = (6989879101864321843, 10095953581622861270)
@@ -109,5 +111,35 @@ def test_common_words() -> None:
         "1984",
         "7",
     ]
+    assert common_words(4) == ["the", "to", "and", "of"]
     assert zipf_frequency("zzyzxq") == 0.0
     assert content_weight("the") < content_weight("country") < content_weight("wingspan")
+
+
+def test_glued_words_are_read_in_pieces_and_whole() -> None:
+    texts = ["capital_of:New_York and a.b", "plain", ""]
+    encoded = encode(texts, has_pieces=True)
+    assert [encoded.folded[i] for i in encoded.word_ids] == ["capital", "of", "new", "york", "and", "a", "b", "plain"]
+    assert encoded.offsets.tolist() == [0, 7, 8, 8]
+    assert encoded.glue.tolist() == [SPACE, UNDERSCORE, HARD, UNDERSCORE, SPACE, SPACE, SOFT, SPACE]
+    names = ["capital_of", "of:new_york", "new york", "york", "york and", "of new", "a.b", "capital_of:new_york and"]
+    is_known = np.ones(len(encoded.folded), bool)
+    grams = ngram_keys(encoded, lengths=[1, 2], is_known=is_known, variants=find_variants(encoded.folded))
+    found = set(grams.keys.tolist())
+    assert [int(key) in found for key in text_keys(encode(names))[0]] == [name != "of new" for name in names]
+    span = np.flatnonzero(grams.keys == text_keys(encode(["new york"]))[0])
+    assert (grams.starts[span].tolist(), grams.ends[span].tolist(), grams.lengths[span].tolist()) == ([2], [4], [2])
+    part = encoded.slice(1, 3)
+    assert [part.folded[i] for i in part.reading_ids] == ["plain"]
+    assert part.reading_offsets.tolist() == [0, 1]
+
+
+def test_values_are_summed_over_the_words_of_an_ngram() -> None:
+    encoded = encode(["x=y z"], has_pieces=True)
+    values = np.array([[float(len(word))] for word in encoded.folded])
+    no_variants = find_variants([""] * len(encoded.folded))
+    known = np.ones(len(encoded.folded), bool)
+    grams = ngram_keys(encoded, lengths=[2], is_known=known, variants=no_variants, values=values)
+    sums = {int(key): float(value) for key, value in zip(grams.keys, grams.values[:, 0], strict=True)}
+    assert [sums[int(key)] for key in text_keys(encode(["x=y z", "y z"]))[0]] == [4.0, 2.0]
+    assert {encoded.folded[i] for i in grams.last_ids} == {"z"}

@@ -1,51 +1,26 @@
-"""Text -> words -> 64-bit n-gram keys. No torch, no state: the same text has the same keys on every machine and version.
+"""Text -> words -> 64-bit n-gram keys. No torch, no state: a text has the same keys on every machine and version.
 
 In: raw text (a subject, an alias, a question). Out: numpy arrays of keys and of independent check hashes.
-Each unique word is hashed once with BLAKE2b; the key of an n-gram is a mixed polynomial of its words' hashes modulo 2^64.
-Both subjects and questions go through `encode`, so whatever is stripped here is stripped alike on both sides.
+Each unique word is hashed once with BLAKE2b; the key of an n-gram is a mixed polynomial of its words' hashes, mod 2^64.
+Both subjects and questions go through `encode`, so whatever is stripped here is stripped alike on both sides. Questions
+are split once more, at the marks inside words: a subject is found as a whole word and as a part of one.
 
-Letters: B texts, T words in all texts, U unique words as written, F unique folded words, N n-grams.
+Letters: B texts, T words (or pieces) in all texts, E readings of them, U unique words as written, N n-grams.
 """
 
 import hashlib
-import re
-import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
+from widedeep_kb.glue import SPACE, UNDERSCORE, Pieces, take_apart
+from widedeep_kb.segment import SENTENCE_END, chunk_words, fold, unify
 from widedeep_kb.word_statistics import zipf_frequency
-
-OPENING = "\"'`“”„«»‹›([{<¿¡「『《〈【（"
-CLOSING = "\"'`“”«»‹›)]}>」』》〉】）"
-SENTENCE_END = ".?!:。？！…"
-TRAILING = SENTENCE_END + ",;،、，；؟।"
-PAIRS = {")": "(", "]": "[", "}": "{", ">": "<"}
-
-# NFKC keeps these apart although people type one for the other.
-_UNIFIED = str.maketrans(
-    {"’": "'", "‘": "'", "ʼ": "'", "‐": "-", "‑": "-", "‒": "-", "–": "-", "−": "-", "—": " ", "―": " ", "\u200b": " "}
-)
-_SEPARATOR = re.compile(r"(?<!\d)[,;](?=[^\W\d])|(?<=[^\W\d])[,;](?!\d)")
-# Scripts written without spaces (or, as Hangul, with particles joined to the name): one word per character.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 
 _BASE, _CHECK_BASE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 CASED_SALT = np.uint64(0xA24BAED4963EE407)
-
-
-def normalise(text: str) -> str:
-    """`text` as it is compared: NFKC, one kind of apostrophe and hyphen, case-folded, whitespace collapsed."""
-    return " ".join(_fold(_unify(text)).split())
-
-
-def words(text: str) -> list[str]:
-    """The folded words of `text`, in order, as keys see them: `Who made "C++"?` gives `who`, `made`, `c++`."""
-    return [_fold(raw) for chunk in _unify(text).split() for raw in _chunk_words(chunk)[0]]
 
 
 def hash_words(texts: Sequence[str]) -> np.ndarray:
@@ -74,12 +49,16 @@ def combine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Encoded:
-    """B texts as indices into their unique words.
+    """B texts as indices into their unique words, and every way to read them.
 
     Attributes:
         word_ids: int32 [T], into `raw`.
         offsets: int64 [B + 1]; text b is word_ids[offsets[b]:offsets[b + 1]].
         is_start: bool [T], the word opens a sentence, so that its capital letter says nothing.
+        glue: int8 [T], what stands before the word: `SPACE`, or a mark that glues it to the one before.
+        reading_offsets: int64 [T + 1]; readings reading_offsets[t]:reading_offsets[t + 1] begin at word t.
+        reading_spans: int32 [E], words that a reading takes: more than one where glued words are read as one.
+        reading_ids: int32 [E], into `raw`.
         raw: the U unique words as written.
         folded: their folded forms, U strings.
         hashes: uint64 [U, 2], key and check of the folded form.
@@ -88,6 +67,10 @@ class Encoded:
     word_ids: np.ndarray
     offsets: np.ndarray
     is_start: np.ndarray
+    glue: np.ndarray
+    reading_offsets: np.ndarray
+    reading_spans: np.ndarray
+    reading_ids: np.ndarray
     raw: list[str]
     folded: list[str]
     hashes: np.ndarray = field(repr=False)
@@ -100,8 +83,17 @@ class Encoded:
     def slice(self, first: int, last: int) -> "Encoded":
         """Texts first to last - 1, with the same unique words."""
         begin, end = self.offsets[first], self.offsets[last]
-        offsets = self.offsets[first : last + 1] - begin
-        return replace(self, word_ids=self.word_ids[begin:end], offsets=offsets, is_start=self.is_start[begin:end])
+        readings = slice(self.reading_offsets[begin], self.reading_offsets[end])
+        return replace(
+            self,
+            word_ids=self.word_ids[begin:end],
+            offsets=self.offsets[first : last + 1] - begin,
+            is_start=self.is_start[begin:end],
+            glue=self.glue[begin:end],
+            reading_offsets=self.reading_offsets[begin : end + 1] - readings.start,
+            reading_spans=self.reading_spans[readings],
+            reading_ids=self.reading_ids[readings],
+        )
 
     def raw_hashes(self) -> np.ndarray:
         """uint64 [U, 2]: hashes of the words as written, equal to `hashes` where they have no capital."""
@@ -118,42 +110,71 @@ class NGrams:
 
     Attributes:
         keys, checks: uint64 [N].
-        starts: int64 [N], index of the first word in `Encoded.word_ids`.
-        lengths: int32 [N], words.
+        cased_keys, cased_checks: uint64 [N], of the words as written.
+        starts, ends: int64 [N], the n-gram covers starts:ends of `Encoded.word_ids`.
+        lengths: int32 [N], words, each perhaps read from several glued ones.
+        last_ids: int32 [N], the last word, into `Encoded.raw`.
+        values: float64 [N, K], summed over the words.
         is_variant: bool [N], the last word was taken without its possessive or plural ending.
     """
 
     keys: np.ndarray
     checks: np.ndarray
+    cased_keys: np.ndarray
+    cased_checks: np.ndarray
     starts: np.ndarray
+    ends: np.ndarray
     lengths: np.ndarray
+    last_ids: np.ndarray
+    values: np.ndarray
     is_variant: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "NGrams":
+        """Some of the n-grams."""
+        return NGrams(*(getattr(self, column.name)[rows] for column in fields(self)))
 
-def encode(texts: Sequence[str]) -> Encoded:
-    """Split texts into words; each distinct whitespace-separated piece is taken apart and hashed once."""
+
+def encode(texts: Sequence[str], *, has_pieces: bool = False) -> Encoded:
+    """Split texts into words; each distinct whitespace-separated chunk is taken apart and hashed once.
+
+    Args:
+        texts: B texts.
+        has_pieces: split words at the marks inside them too, and keep every reading of them.
+    """
     chunk_ids: dict[str, int] = {}
-    split = [_unify(text).split() for text in texts]
+    split = [unify(text).split() for text in texts]
     flat = np.fromiter((chunk_ids.setdefault(c, len(chunk_ids)) for chunks in split for c in chunks), np.int64)
+    chunks, ends = _take_chunks_apart(chunk_ids, has_pieces=has_pieces)
+    sizes = np.array([len(chunk.words) for chunk in chunks], np.int64)
+    per_chunk = sizes[flat]
+    places = ranges((np.cumsum(sizes) - sizes)[flat], per_chunk)  # [T], in the words of all chunks
     raw_ids: dict[str, int] = {}
-    parts, ends = [], np.zeros(len(chunk_ids), dtype=bool)
-    for number, chunk in enumerate(chunk_ids):
-        pieces, ends[number] = _chunk_words(chunk)
-        parts.append([raw_ids.setdefault(piece, len(raw_ids)) for piece in pieces])
-    sizes = np.fromiter(map(len, parts), np.int64, len(parts))
-    pool = np.fromiter((i for part in parts for i in part), np.int32)
-    firsts = np.concatenate([[0], np.cumsum(sizes)])[:-1] if len(sizes) else sizes
-    per_chunk = sizes[flat] if len(flat) else flat
-    word_ids = pool[ranges(firsts[flat], per_chunk)] if len(flat) else np.zeros(0, np.int32)
+    pool = np.fromiter((raw_ids.setdefault(w, len(raw_ids)) for chunk in chunks for w in chunk.words), np.int32)
+    glue = np.fromiter((mark for chunk in chunks for mark in chunk.glue), np.int8)
+    readings = [row for chunk in chunks for row in chunk.readings]
+    spans = np.fromiter((span for row in readings for span, _ in row), np.int32)
+    ids = np.fromiter((raw_ids.setdefault(word, len(raw_ids)) for row in readings for _, word in row), np.int32)
+    pool_offsets = np.concatenate([[0], np.cumsum([len(row) for row in readings], dtype=np.int64)]).astype(np.int64)
+    rows, members = ranges_of(pool_offsets, places)
     words_before = np.concatenate([[0], np.cumsum(per_chunk)])
-    chunk_offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, split), np.int64, len(split)))])
-    offsets = words_before[chunk_offsets]
-    is_start = np.zeros(len(word_ids) + 1, dtype=bool)
+    offsets = words_before[np.concatenate([[0], np.cumsum(np.fromiter(map(len, split), np.int64, len(split)))])]
+    is_start = np.zeros(len(places) + 1, dtype=bool)
     is_start[offsets] = True
     is_start[words_before[1:][ends[flat]]] = True
     raw = list(raw_ids)
-    folded = [_fold(word) for word in raw]
-    return Encoded(word_ids, offsets, is_start[:-1], raw, folded, _hash_unique(folded))
+    folded = [fold(word) for word in raw]
+    return Encoded(
+        word_ids=pool[places],
+        offsets=offsets,
+        is_start=is_start[:-1],
+        glue=glue[places],
+        reading_offsets=np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(places)))]),
+        reading_spans=spans[members],
+        reading_ids=ids[members],
+        raw=raw,
+        folded=folded,
+        hashes=_hash_unique(folded),
+    )
 
 
 def text_keys(encoded: Encoded, *, hashes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -163,14 +184,7 @@ def text_keys(encoded: Encoded, *, hashes: np.ndarray | None = None) -> tuple[np
         keys, checks: uint64 [B]. A text without a word has the key of the empty n-gram.
     """
     hashes = encoded.hashes if hashes is None else hashes
-    lengths = np.diff(encoded.offsets)
-    return span_keys(encoded, encoded.offsets[:-1], lengths=lengths, hashes=hashes)
-
-
-def span_keys(
-    encoded: Encoded, starts: np.ndarray, *, lengths: np.ndarray, hashes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Keys and checks, uint64 [N], of the n-grams at `starts` of `lengths` words."""
+    starts, lengths = encoded.offsets[:-1], np.diff(encoded.offsets)
     sums = np.zeros((len(starts), 2), dtype=np.uint64)
     for step in range(int(lengths.max(initial=0))):
         rows = np.flatnonzero(lengths > step)
@@ -178,31 +192,65 @@ def span_keys(
     return _finish(sums, lengths)
 
 
-def ngram_keys(encoded: Encoded, *, lengths: Sequence[int], is_known: np.ndarray, variants: "Variants") -> NGrams:
+def ngram_keys(
+    encoded: Encoded,
+    *,
+    lengths: Sequence[int],
+    is_known: np.ndarray,
+    variants: "Variants",
+    raw_hashes: np.ndarray | None = None,
+    values: np.ndarray | None = None,
+) -> NGrams:
     """Every n-gram of the given lengths whose words are all known, also with its last word's variants.
+
+    Inside a chunk of glued words an n-gram begins and ends at any mark, but only a space or `_` parts two of its words.
 
     Args:
         encoded: the texts.
         lengths: n-gram lengths in words, those that subjects have.
         is_known: bool [U], the word occurs in some subject. N-grams that cross another word are skipped.
         variants: possessive and plural readings of the U words, already restricted to known ones.
+        raw_hashes: uint64 [U, 2], of the words as written; the folded ones where absent.
+        values: float64 [U, K], numbers of the words to be summed.
     """
+    hashes = np.hstack([encoded.hashes, encoded.hashes if raw_hashes is None else raw_hashes])  # [U, 4]
+    values = np.zeros((len(hashes), 0)) if values is None else values
     stops = np.repeat(encoded.offsets[1:], np.diff(encoded.offsets))
-    alive = np.arange(len(encoded.word_ids))
-    sums = np.zeros((len(alive), 2), dtype=np.uint64)
-    found: list[tuple[np.ndarray, np.ndarray, int, bool]] = []
-    for step in range(max(lengths, default=0)):
-        ids = encoded.word_ids[alive + step]
-        if step + 1 in lengths:
-            rows, choices = ranges_of(variants.offsets, ids)
-            found.append((alive[rows], _extend(sums[rows], variants.hashes[choices]), step + 1, True))
-        known = is_known[ids]
-        alive, sums = alive[known], _extend(sums[known], encoded.hashes[ids[known]])
-        if step + 1 in lengths:
-            found.append((alive, sums, step + 1, False))
-        inside = alive + step + 1 < stops[alive]
-        alive, sums = alive[inside], sums[inside]
+    is_joint = (encoded.glue == SPACE) | (encoded.glue == UNDERSCORE)
+    first = np.arange(len(encoded.word_ids))
+    alive = _Paths(first, first, np.zeros((len(first), 4), np.uint64), np.zeros((len(first), values.shape[1])), first)
+    found: list[tuple[_Paths, int, bool]] = [(alive.take(first[:0]), 0, False)]
+    for step in range(1, max(lengths, default=0) + 1):
+        rows, readings = ranges_of(encoded.reading_offsets, alive.ends)
+        ids, before = encoded.reading_ids[readings], alive.take(rows)
+        before = before._replace(ends=before.ends + encoded.reading_spans[readings], last_ids=ids)
+        if step in lengths:
+            kept, choices = ranges_of(variants.offsets, ids)
+            last = np.hstack([variants.hashes[choices], hashes[ids[kept], 2:]])
+            found.append((before.take(kept).extend(last, values[ids[kept]]), step, True))
+        known = np.flatnonzero(is_known[ids])
+        alive = before.take(known).extend(hashes[ids[known]], values[ids[known]])
+        if step in lengths:
+            found.append((alive, step, False))
+        inside = np.flatnonzero(alive.ends < stops[alive.starts])
+        alive = alive.take(inside[is_joint[alive.ends[inside]]])
     return _gather(found)
+
+
+class _Paths(NamedTuple):
+    """N n-grams as they grow."""
+
+    starts: np.ndarray
+    ends: np.ndarray
+    sums: np.ndarray  # uint64 [N, 4], polynomials of key, check, cased key, cased check
+    values: np.ndarray
+    last_ids: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "_Paths":
+        return _Paths(*(column[rows] for column in self))
+
+    def extend(self, hashes: np.ndarray, values: np.ndarray) -> "_Paths":
+        return self._replace(sums=_extend(self.sums, hashes), values=self.values + values)
 
 
 @dataclass(frozen=True)
@@ -261,75 +309,49 @@ def ranges_of(offsets: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.
     return np.repeat(np.arange(len(indices)), lengths), ranges(starts, lengths)
 
 
-def is_unspaced(word: str) -> bool:
-    """The word is one character of a script written without spaces."""
-    return bool(_UNSPACED.match(word))
-
-
 def _hash_unique(texts: list[str]) -> np.ndarray:
     numbers: dict[str, int] = {}
     order = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), np.int64, len(texts))
     return hash_words(list(numbers))[order]
 
 
+def _take_chunks_apart(chunks: Iterable[str], *, has_pieces: bool) -> tuple[list[Pieces], np.ndarray]:
+    """Words of each chunk, and bool [chunks], the chunk ends a sentence."""
+    result, ends = [], []
+    for chunk in chunks:
+        found, is_end = chunk_words(chunk)
+        parts = [take_apart(word) if has_pieces else Pieces.whole(word) for word in found]
+        result.append(parts[0] if len(parts) == 1 else Pieces.joined(parts))
+        ends.append(is_end)
+    return result, np.array(ends, bool)
+
+
 def _extend(sums: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """One more word on the right of each polynomial, uint64 [N, 2]."""
-    return sums * np.array([_BASE, _CHECK_BASE]) + hashes
+    """One more word on the right of each polynomial, uint64 [N, 2] or [N, 4]."""
+    return sums * np.array([_BASE, _CHECK_BASE] * (sums.shape[1] // 2)) + hashes
 
 
-def _finish(sums: np.ndarray, lengths: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
-    salt = np.asarray(lengths).astype(np.uint64)
+def _finish(sums: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    salt = lengths.astype(np.uint64)
     return mix(sums[:, 0] + salt), mix(sums[:, 1] ^ salt)
 
 
-def _gather(found: list[tuple[np.ndarray, np.ndarray, int, bool]]) -> NGrams:
-    if not found:
-        empty = np.zeros(0, np.uint64)
-        return NGrams(empty, empty, np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, bool))
-    sizes = [len(starts) for starts, *_ in found]
-    lengths = np.repeat(np.array([length for *_, length, _ in found], np.int32), sizes)
-    is_variant = np.repeat([variant for *_, variant in found], sizes)
-    keys, checks = _finish(np.concatenate([sums for _, sums, *_ in found]), lengths)
-    return NGrams(keys, checks, np.concatenate([starts for starts, *_ in found]), lengths, is_variant)
-
-
-def _unify(text: str) -> str:
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_UNIFIED)
-    # A line break ends a sentence: the next capital letter says nothing.
-    return _SEPARATOR.sub(" ", text.replace("\n", " . "))
-
-
-def _fold(text: str) -> str:
-    return text.lower() if text.isascii() else text.casefold().replace("i\u0307", "i")
-
-
-def _chunk_words(chunk: str) -> tuple[list[str], bool]:
-    """Words of a piece of text without whitespace, and whether the piece ends a sentence."""
-    core = chunk.lstrip(OPENING)
-    while core and (core[-1] in TRAILING or core[-1] in CLOSING):
-        opener = PAIRS.get(core[-1])
-        if opener and core.count(opener) >= core.count(core[-1]):
-            break
-        core = core[:-1]
-    ends = any(c in SENTENCE_END for c in chunk[len(chunk.rstrip(TRAILING + CLOSING)) :])
-    if not core:
-        # Nothing but punctuation: a name such as `!!!`, or a single stray mark.
-        return ([chunk] if len(chunk) > 1 else []), ends
-    return list(_segment(core)), ends
-
-
-def _segment(core: str) -> Iterator[str]:
-    if core.isascii() or not _UNSPACED.search(core):
-        yield core
-        return
-    start = 0
-    for match in _UNSPACED.finditer(core):
-        piece = core[start : match.start()].strip(OPENING + CLOSING + TRAILING)
-        if piece:
-            yield piece
-        yield match.group()
-        start = match.end()
-    piece = core[start:].strip(OPENING + CLOSING + TRAILING)
-    if piece:
-        yield piece
+def _gather(found: list[tuple[_Paths, int, bool]]) -> NGrams:
+    sizes = [len(paths.starts) for paths, *_ in found]
+    paths = _Paths(*map(np.concatenate, zip(*(paths for paths, *_ in found), strict=True)))
+    lengths = np.repeat(np.array([length for _, length, _ in found], np.int32), sizes)
+    is_variant = np.repeat(np.array([variant for *_, variant in found]), sizes)
+    keys, checks = _finish(paths.sums[:, :2], lengths)
+    cased_keys, cased_checks = _finish(paths.sums[:, 2:], lengths)
+    return NGrams(
+        keys=keys,
+        checks=checks,
+        cased_keys=cased_keys,
+        cased_checks=cased_checks,
+        starts=paths.starts,
+        ends=paths.ends,
+        lengths=lengths,
+        last_ids=paths.last_ids,
+        values=paths.values,
+        is_variant=is_variant,
+    )

@@ -1,6 +1,7 @@
 """How common a word is: the evidence that a word in a question is a word and no name. Pure functions of folded words."""
 
 import functools
+import itertools
 import math
 
 from wordfreq import get_frequency_dict
@@ -28,6 +29,12 @@ FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 @functools.cache
 def _frequencies() -> dict[str, float]:
     return get_frequency_dict("en", wordlist="best")
+
+
+def common_words(count: int) -> list[str]:
+    """The most frequent English words of letters only, folded, most frequent first."""
+    words = (word for word in _frequencies() if word.isalpha())
+    return list(itertools.islice(words, count))
 
 
 def zipf_frequency(word: str) -> float:

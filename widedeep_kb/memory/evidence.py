@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from widedeep_kb.glue import SPACE
 from widedeep_kb.keys import Encoded, combine, ranges_of
 from widedeep_kb.memory.index import ExactIndex
 from widedeep_kb.memory.relations import Cues
-from widedeep_kb.memory.subjects import COMMON, FREE, FUNCTION, Lexicon, SubjectHits
+from widedeep_kb.memory.subjects import COMMON, FREE, Lexicon, SubjectHits
 
 MIN_CUE = 0.25
 """Summed weight of cues that counts as evidence for a doubtful subject..."""
@@ -40,6 +41,7 @@ class Batch:
         self.questions = questions[turns]  # of each word, [T]
         self.turn_weights = turn_weights[turns]  # of each word, [T]
         self.is_content = lexicon.is_content[encoded.word_ids]  # [T]
+        self.chunks = np.cumsum(encoded.glue == SPACE)  # of each word, [T]: glued words share one
         self._content_before = np.concatenate([[0], np.cumsum(self.is_content)])
 
     def has_content_between(
@@ -73,6 +75,7 @@ class CueMatches:
         is_full: bool [F], all the relation's cues are in the question.
         has_cue: bool [M], the cues are evidence for the subject.
         is_adjacent: bool [M], no content word stands between the name and some cue.
+        is_glued: bool [M], some cue stands in the same piece of text without a space: `Paris.population`.
     """
 
     pairs: np.ndarray
@@ -81,6 +84,7 @@ class CueMatches:
     is_full: np.ndarray
     has_cue: np.ndarray
     is_adjacent: np.ndarray
+    is_glued: np.ndarray
 
 
 def match_cues(
@@ -109,6 +113,11 @@ def match_cues(
     is_apart = batch.has_content_between(starts[met], ends[met], cue_starts=cue_starts[met], cue_ends=cue_ends[met])
     is_adjacent = np.zeros(len(hits.spans), bool)
     is_adjacent[pairs[met][~is_apart & (weights >= MIN_CUE)]] = True
+    is_before = cue_starts[met] < starts[met]
+    near = np.where(is_before, starts[met], ends[met] - 1)  # the name's word next to the cue
+    near_cue = np.where(is_before, cue_ends[met] - 1, cue_starts[met])
+    is_glued = np.zeros(len(hits.spans), bool)
+    is_glued[pairs[met][batch.chunks[near] == batch.chunks[near_cue]]] = True
     # A cue that comes twice in a question counts once.
     order = np.lexsort((-weights, keys[met], pairs[met]))
     kept = order[changes(pairs[met][order], keys[met][order])]
@@ -126,6 +135,7 @@ def match_cues(
         is_full=matched >= 0.999 * relation_totals,
         has_cue=has_cue,
         is_adjacent=is_adjacent & has_cue,
+        is_glued=is_glued,
     )
 
 
@@ -133,25 +143,28 @@ def control(batch: Batch, hits: SubjectHits, matches: CueMatches) -> np.ndarray:
     """bool [M]: there is enough evidence that the span means this subject.
 
     A common word needs agreeing capitals or a relation cue. A function word needs both, or a cue beside it where it
-    does not read as the word.
+    does not read as the word. A part of a longer word, such as an identifier, needs a cue among its other parts.
     """
     kinds, agrees = hits.kinds[hits.spans], hits.agrees[hits.spans]
     reads = batch.reads_as_word(hits.starts, hits.ends)[hits.spans]
     is_function = (agrees & matches.has_cue) | (matches.is_adjacent & ~reads)
-    return np.select([kinds == FREE, kinds == COMMON, kinds == FUNCTION], [True, agrees | matches.has_cue, is_function])
+    named = np.select([kinds == FREE, kinds == COMMON], [True, agrees | matches.has_cue], is_function)
+    return named & (~hits.is_part[hits.spans] | matches.is_glued)
 
 
 def settle_spans(hits: SubjectHits, survives: np.ndarray) -> np.ndarray:
     """Weights of the spans, float64 [S], after longest match: 0 for those without a surviving subject (`survives` [M]).
 
-    A span inside a longer one is dropped if it is a common word or an inflected reading, and weighs little otherwise.
+    A span inside a longer one is dropped if it is a common word, an inflected reading or a part of an identifier, and
+    weighs little otherwise.
     """
     weights = hits.weights * (np.bincount(hits.spans, weights=survives, minlength=len(hits.starts)) > 0)
     alive = np.flatnonzero(weights > 0)
     order = alive[np.lexsort((hits.is_variant[alive], -hits.ends[alive], hits.starts[alive]))]
     reach = np.maximum.accumulate(hits.ends[order]) if len(order) else order
     inner = order[1:][reach[:-1] >= hits.ends[order[1:]]]
-    weights[inner] *= np.where((hits.kinds[inner] != FREE) | hits.is_variant[inner], 0.0, NESTED_WEIGHT)
+    is_dropped = (hits.kinds[inner] != FREE) | hits.is_variant[inner] | hits.is_part[inner]
+    weights[inner] *= np.where(is_dropped, 0.0, NESTED_WEIGHT)
     return weights
 
 

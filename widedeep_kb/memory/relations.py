@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widedeep_kb.keys import Encoded, hash_words, is_unspaced, ranges_of, words
+from widedeep_kb.keys import Encoded, hash_words, ranges_of
 from widedeep_kb.memory.key_counts import KeyCounts
+from widedeep_kb.segment import is_unspaced, words
 from widedeep_kb.word_statistics import FUNCTION_WORDS, content_weight
 
 WordVectors = Callable[[list[str]], np.ndarray]
@@ -79,7 +80,7 @@ class Cues:
 
     Attributes:
         positions: int64 [E], of the first word.
-        lengths: int64 [E], 1 or 2 words.
+        lengths: int64 [E], words: 2 for a pair, more where glued words are read as one.
         keys, checks: uint64 [E].
         weights: float32 [E].
     """
@@ -136,8 +137,9 @@ class Relations:
         singles = [_stems(word) for word in encoded.folded]
         offsets = np.concatenate([[0], np.cumsum([len(s) for s in singles], dtype=np.int64)]).astype(np.int64)
         hashes, weights = self._known([stem for row in singles for stem in row])
-        positions, members = ranges_of(offsets, encoded.word_ids)
-        lengths = np.ones(len(positions), np.int64)
+        readings, members = ranges_of(offsets, encoded.reading_ids)
+        positions = np.repeat(np.arange(len(encoded.word_ids)), np.diff(encoded.reading_offsets))[readings]
+        lengths = encoded.reading_spans[readings].astype(np.int64)
         pair_positions, pair_members, pair_hashes, pair_weights = self._pairs(encoded)
         members = np.concatenate([members, pair_members + len(hashes)])
         positions = np.concatenate([positions, pair_positions])

@@ -2,13 +2,14 @@
 
 1. Subjects: every word n-gram that is a subject or an alias. Common words need evidence; longest match wins.
 2. Crosses: keys of (subject, relation cue) for the cues among the question's other words rank that subject's facts.
-3. Over budget: the other words' vector against one small vector for each relation string.
+3. Over budget: the other words' vector against one small vector for each relation string. A quarter of the places is
+   kept for facts that share no cue with the question, so that a synonym is not crowded out by words of other relations.
 
 Letters: B questions, C places of the budget, S spans, M pairs of span and subject, F facts met.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,9 @@ from widedeep_kb.memory.subjects import SubjectHits, Subjects
 
 FILE_NAME = "retrieval.safetensors"
 _CHUNK = 4096  # questions at a time: bounds the memory of the intermediate arrays
+_GROUP = 1 << 20  # facts of subjects at a time, likewise
 _OLDER_TURN = 0.5  # weight of a turn against the next one
+_VECTOR_PLACES = 4  # one place in so many is kept for facts that only their relation's vector points at
 _BASE, _CUE, _FULL, _VECTOR = 0.2, 0.5, 0.1, 0.2  # shares of a fact's weight: subject, cues, all its cues, vector
 
 
@@ -161,7 +164,7 @@ class Retriever:
         counts = np.fromiter(map(len, turns), np.int64, len(turns))
         questions = np.repeat(np.arange(len(turns)), counts)
         ages = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(questions))
-        encoded = encode([turn for conversation in turns for turn in conversation])
+        encoded = encode([turn for conversation in turns for turn in conversation], has_pieces=True)
         lexicon = self._subjects.describe(encoded)
         cues = self._relations.find_cues(encoded)
         first_turns = np.concatenate([[0], np.cumsum(counts)])
@@ -256,27 +259,41 @@ class Retriever:
             scores=_BASE + _CUE * matches.scores[cued] + _FULL * matches.is_full[cued],
             stage=np.full(int(cued.sum()), 2, np.int8),
         )
-        facts = self._fill(facts, batch, hits=hits, pair_weights=pair_weights)
-        facts = self._compare_vectors(facts, batch, covered=_covered(batch, hits, span_weights))
-        _write(facts, out)
+        covered = _covered(batch, hits, span_weights)
+        for cued, pairs in self._groups(facts, batch, hits=hits, pair_weights=pair_weights):
+            others = self._facts_of(pairs, batch, hits=hits, pair_weights=pair_weights)
+            met = _best(_Facts(*map(np.concatenate, zip(cued, others, strict=True))))
+            _write(self._compare_vectors(met, batch, covered=covered), out)
 
-    def _fill(self, facts: "_Facts", batch: Batch, *, hits: SubjectHits, pair_weights: np.ndarray) -> "_Facts":
-        """Add all facts of the surviving subjects, but to questions whose places cued facts have taken already."""
+    def _groups(
+        self, facts: "_Facts", batch: Batch, *, hits: SubjectHits, pair_weights: np.ndarray
+    ) -> Iterator[tuple["_Facts", np.ndarray]]:
+        """Cued facts, and the pairs of surviving subjects (int64, each subject once), of some questions at a time."""
         pairs = np.flatnonzero(pair_weights)
         questions = batch.questions[hits.starts[hits.spans[pairs]]]
-        num_cued = np.bincount(_best(facts).questions, minlength=len(batch.encoded.offsets))
-        is_open = num_cued[questions] < self.budget
-        pairs, questions = pairs[is_open], questions[is_open]
         order = np.lexsort((-pair_weights[pairs], hits.subject_keys[pairs], questions))
         pairs, questions = pairs[order], questions[order]
         kept = changes(questions, hits.subject_keys[pairs])
         pairs, questions = pairs[kept], questions[kept]
+        keys, first, inverse = np.unique(hits.subject_keys[pairs], return_index=True, return_inverse=True)
+        sizes = self._facts.lookup(keys, hits.subject_checks[pairs[first]]).lengths[inverse]
+        before = np.cumsum(np.bincount(questions, weights=sizes, minlength=len(batch.encoded.offsets)))
+        group_of = (before / _GROUP).astype(np.int64)  # of each question
+        for group in np.unique(group_of[questions]):
+            own = group_of[facts.questions] == group
+            yield _Facts(*(column[own] for column in facts)), pairs[group_of[questions] == group]
+
+    def _facts_of(self, pairs: np.ndarray, batch: Batch, *, hits: SubjectHits, pair_weights: np.ndarray) -> "_Facts":
+        """All facts of the subjects of `pairs`, by their subject alone."""
         found = self._facts.lookup(hits.subject_keys[pairs], hits.subject_checks[pairs])
         rows, size = found.rows, len(found.values)
-        others = _Facts(
-            questions[rows], found.values, pair_weights[pairs][rows], np.full(size, _BASE), np.ones(size, np.int8)
+        return _Facts(
+            questions=batch.questions[hits.starts[hits.spans[pairs]]][rows],
+            ordinals=found.values,
+            weights=pair_weights[pairs][rows],
+            scores=np.full(size, _BASE),
+            stage=np.ones(size, np.int8),
         )
-        return _best(_Facts(*map(np.concatenate, zip(facts, others, strict=True))))
 
     def _compare_vectors(self, facts: "_Facts", batch: Batch, *, covered: np.ndarray) -> "_Facts":
         """Stage 3: raise the facts of overfull questions by the cosine of their relation and the uncovered words."""
@@ -336,16 +353,26 @@ def _covered(batch: Batch, hits: SubjectHits, span_weights: np.ndarray) -> np.nd
 
 
 def _write(facts: _Facts, out: Hits) -> None:
-    """The best C facts of each question into `out`."""
+    """The best C facts of each question into `out`, a quarter of them chosen among those found by vector alone."""
+    num_places = out.ordinals.shape[1]
     weights = (facts.weights * facts.scores).astype(np.float32)
     order = np.lexsort((facts.ordinals, -weights, facts.questions))
     questions = facts.questions[order]
-    places = np.arange(len(order)) - np.searchsorted(questions, questions)
-    kept = places < out.ordinals.shape[1]
-    rows, places, order = questions[kept], places[kept], order[kept]
+    is_likely = (facts.stage[order] == 3) & (facts.scores[order] > _BASE)
+    is_kept = is_likely & (_ranks(questions, is_likely) < num_places // _VECTOR_PLACES)
+    room = num_places - np.bincount(questions, weights=is_kept)
+    is_kept |= _ranks(questions, ~is_kept) < room[questions]
+    rows, order = questions[is_kept], order[is_kept]
+    places = _ranks(rows, np.ones(len(rows), bool))
     out.ordinals[rows, places] = facts.ordinals[order]
     out.weights[rows, places] = weights[order]
     out.stage[rows, places] = facts.stage[order]
+
+
+def _ranks(questions: np.ndarray, is_ranked: np.ndarray) -> np.ndarray:
+    """int64: place of each ranked row among those of its question (`questions` ascends); past every end for others."""
+    before = np.cumsum(is_ranked) - is_ranked
+    return before - before[np.searchsorted(questions, questions)] + np.where(is_ranked, 0, len(questions))
 
 
 def _part(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Subjects as retrieval sees them: which n-grams of a text are a subject or an alias, and how far each is to be believed.
+"""Subjects as retrieval sees them: which n-grams of a text are a subject or an alias, and how far to believe each.
 
 A *naming* is one (subject_id, subject, aliases) as it stands on facts; it lives while a live fact bears it. A *subject
 key* is the hash of the subject_id: namesakes have one name and several subject keys.
@@ -11,22 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from widedeep_kb.glue import SOFT, UNDERSCORE
 from widedeep_kb.keys import (
     CASED_SALT,
     Encoded,
+    NGrams,
     Variants,
     encode,
     find_variants,
     hash_words,
-    is_unspaced,
     mix,
     ngram_keys,
-    span_keys,
     text_keys,
     word_variants,
 )
 from widedeep_kb.memory.index import ExactIndex
 from widedeep_kb.memory.key_counts import KeyCounts
+from widedeep_kb.segment import is_unspaced
 from widedeep_kb.word_statistics import FUNCTION_WORDS, is_common, zipf_frequency
 
 FREE, COMMON, FUNCTION = 0, 1, 2
@@ -56,6 +57,7 @@ class SubjectHits:
 
     Attributes:
         starts, ends: int64 [S], words of the span in `Encoded.word_ids`.
+        is_part: bool [S], one word that a weak mark glues to others, as `Widget` in `api.Widget.size`: to be confirmed.
         is_variant: bool [S], met without a possessive or plural ending.
         agrees: bool [S], capital letters in a mixed-case text are those of the subject.
         kinds: int8 [S], `FREE`, `COMMON` or `FUNCTION`.
@@ -66,6 +68,7 @@ class SubjectHits:
 
     starts: np.ndarray
     ends: np.ndarray
+    is_part: np.ndarray
     is_variant: np.ndarray
     agrees: np.ndarray
     kinds: np.ndarray
@@ -158,20 +161,38 @@ class Subjects:
 
     def find(self, encoded: Encoded, lexicon: Lexicon) -> SubjectHits:
         """Every n-gram of the texts that is a name, judged by frequency and by capital letters."""
+        content = lexicon.is_content
         grams = ngram_keys(
-            encoded, lengths=self._lengths.tolist(), is_known=lexicon.is_known, variants=lexicon.variants
+            encoded,
+            lengths=self._lengths.tolist(),
+            is_known=lexicon.is_known,
+            variants=lexicon.variants,
+            raw_hashes=lexicon.raw_hashes,
+            values=np.stack([content, content & lexicon.is_common, content * lexicon.zipf], axis=1),
         )
         found = self.forms.lookup(grams.keys, grams.checks)
         hit = np.flatnonzero(found.lengths)
-        starts, lengths, is_variant = grams.starts[hit], grams.lengths[hit].astype(np.int64), grams.is_variant[hit]
-        agrees, is_mixed = self._case(encoded, lexicon, starts=starts, lengths=lengths)
-        kinds, weights = _judge(encoded, lexicon, starts=starts, ends=starts + lengths, is_variant=is_variant)
+        grams = grams.take(hit)
+        starts, ends, is_variant = grams.starts, grams.ends, grams.is_variant
+        is_same = self.forms.lookup(grams.cased_keys ^ CASED_SALT, grams.cased_checks).lengths > 0
+        agrees, is_mixed = _case(encoded, lexicon, grams=grams, is_same=is_same)
+        kinds, weights = _judge(lexicon, grams)
+        is_weak = np.append(np.isin(encoded.glue, (SOFT, UNDERSCORE)), False)
         weights = np.where(agrees | ~is_mixed, weights, 0.9 * weights)
         weights = np.where(is_variant, 0.6 * weights, weights).astype(np.float32)
         spans = np.repeat(np.arange(len(hit)), found.lengths[hit])
         spans, hashes = _distinct(spans, self.hashes[found.values])
         return SubjectHits(
-            starts, starts + lengths, is_variant, agrees, kinds, weights, spans, hashes[:, 0], hashes[:, 1]
+            starts=starts,
+            ends=ends,
+            is_part=(grams.lengths == 1) & (is_weak[starts] | is_weak[ends]),
+            is_variant=is_variant,
+            agrees=agrees,
+            kinds=kinds,
+            weights=weights,
+            spans=spans,
+            subject_keys=hashes[:, 0],
+            subject_checks=hashes[:, 1],
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -229,39 +250,33 @@ class Subjects:
         self._counts = np.concatenate([self._counts, np.zeros(len(namings), np.int64)])
         return numbers
 
-    def _case(
-        self, encoded: Encoded, lexicon: Lexicon, *, starts: np.ndarray, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """bool [S] twice: capitals agree with the subject's; the text's capitals mean something."""
-        ends = starts + lengths
-        texts = encoded.text_ids[starts]
-        bounds = {"starts": encoded.offsets[texts], "ends": encoded.offsets[texts + 1]}
-        is_lower = lexicon.is_lower[encoded.word_ids]
-        is_upper = lexicon.is_upper[encoded.word_ids] & ~encoded.is_start
-        # Only the words around the name tell how the text is written: `Who sang All I Need?` is no title.
-        num_lower = _sums(is_lower, **bounds) - _sums(is_lower, starts=starts, ends=ends)
-        num_upper = _sums(is_upper, **bounds) - _sums(is_upper, starts=starts, ends=ends)
-        has_upper = _sums(lexicon.is_upper[encoded.word_ids], **bounds) > 0
-        is_mixed = has_upper & (num_lower > 0) & (num_lower >= num_upper)
-        keys, checks = span_keys(encoded, starts, lengths=lengths, hashes=lexicon.raw_hashes)
-        is_same = self.forms.lookup(keys ^ CASED_SALT, checks).lengths > 0
-        # A first word is capital whatever it is, unless it is written like `IT`.
-        is_forced = (lengths == 1) & encoded.is_start[starts] & ~lexicon.is_shouted[encoded.word_ids[starts]]
-        return is_same & is_mixed & ~is_forced, is_mixed
 
-
-def _judge(
-    encoded: Encoded, lexicon: Lexicon, *, starts: np.ndarray, ends: np.ndarray, is_variant: np.ndarray
+def _case(
+    encoded: Encoded, lexicon: Lexicon, *, grams: NGrams, is_same: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kind, int8 [S], and weight, float64 [S], of spans by the frequency of their words."""
-    content = lexicon.is_content[encoded.word_ids]
-    num_content = _sums(content, starts=starts, ends=ends)
-    num_common = _sums(content & lexicon.is_common[encoded.word_ids], starts=starts, ends=ends)
-    zipf = _sums(content * lexicon.zipf[encoded.word_ids], starts=starts, ends=ends)
-    kinds = np.full(len(starts), FREE, np.int8)
-    is_common = (num_common == 1) | (is_variant & lexicon.has_common_variant[encoded.word_ids[ends - 1]])
+    """bool [S] twice: capitals agree with the subject's (`is_same`); the text's capitals mean something."""
+    starts, ends = grams.starts, grams.ends
+    texts = encoded.text_ids[starts]
+    bounds = {"starts": encoded.offsets[texts], "ends": encoded.offsets[texts + 1]}
+    is_lower = lexicon.is_lower[encoded.word_ids]
+    is_upper = lexicon.is_upper[encoded.word_ids] & ~encoded.is_start
+    # Only the words around the name tell how the text is written: `Who sang All I Need?` is no title.
+    num_lower = _sums(is_lower, **bounds) - _sums(is_lower, starts=starts, ends=ends)
+    num_upper = _sums(is_upper, **bounds) - _sums(is_upper, starts=starts, ends=ends)
+    has_upper = _sums(lexicon.is_upper[encoded.word_ids], **bounds) > 0
+    is_mixed = has_upper & (num_lower > 0) & (num_lower >= num_upper)
+    # A first word is capital whatever it is, unless it is written like `IT`.
+    is_forced = (grams.lengths == 1) & encoded.is_start[starts] & ~lexicon.is_shouted[grams.last_ids]
+    return is_same & is_mixed & ~is_forced, is_mixed
+
+
+def _judge(lexicon: Lexicon, grams: NGrams) -> tuple[np.ndarray, np.ndarray]:
+    """Kind, int8 [S], and weight, float64 [S], of n-grams by the frequency of their words."""
+    num_content, num_common, zipf = grams.values.T
+    kinds = np.full(len(num_content), FREE, np.int8)
+    is_common = (num_common == 1) | (grams.is_variant & lexicon.has_common_variant[grams.last_ids])
     kinds[(num_content == 1) & is_common] = COMMON
-    kinds[num_content == 0] = np.where((ends - starts)[num_content == 0] == 1, FUNCTION, COMMON)
+    kinds[num_content == 0] = np.where(grams.lengths[num_content == 0] == 1, FUNCTION, COMMON)
     weights = np.where(num_content == 1, np.clip(1.0 - 0.15 * (zipf - 3.0), 0.6, 1.0), 1.0)
     weights[num_content == 0] = 0.5
     return kinds, weights

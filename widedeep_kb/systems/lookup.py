@@ -14,8 +14,8 @@ import bm25s
 import numpy as np
 import polars as pl
 
-from widedeep_kb.keys import words
 from widedeep_kb.memory.relations import WordVectors, hashed_word_vectors, relation_words, stem
+from widedeep_kb.segment import words
 from widedeep_kb.systems.facts_by_key import FactsByKey
 from widedeep_kb.systems.protocol import Answer
 from widedeep_kb.systems.word_vectors import embedding_word_vectors, text_vectors
