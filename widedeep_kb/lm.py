@@ -174,7 +174,8 @@ class FrozenLM:
         """
         if self.tokenizer.chat_template is None:
             raise ValueError(f"the tokenizer of {self.identity.name!r} has no chat template")
-        turns = [turn for q, a in shots for turn in ({"role": "user", "content": q}, {"role": "assistant", "content": a})]
+        roles = ("user", "assistant")
+        turns = [{"role": role, "content": text} for shot in shots for role, text in zip(roles, shot, strict=True)]
         turns.append({"role": "user", "content": user_text})
         return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
@@ -195,7 +196,8 @@ class FrozenLM:
         results: dict[int, Generation] = {}
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            rows = generate_ids(self, [encoded[i] for i in chosen], max_new_tokens=max_new_tokens, stop_at_newline=stop_at_newline)
+            prompt_rows = [encoded[i] for i in chosen]
+            rows = generate_ids(self, prompt_rows, max_new_tokens=max_new_tokens, stop_at_newline=stop_at_newline)
             for i, row in zip(chosen, rows, strict=True):
                 text = self.tokenizer.decode(row, skip_special_tokens=True)
                 results[i] = Generation(text, len(encoded[i]), len(row))

@@ -1,4 +1,4 @@
-"""How common a word is: the evidence that a word in a question is a word and no name. Pure functions of folded words."""
+"""How common a word is: the evidence that a word in a question is no name. Pure functions of folded words."""
 
 import functools
 import itertools

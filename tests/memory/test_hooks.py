@@ -302,14 +302,16 @@ def test_a_cache_filled_without_memory_can_be_continued_with_it(llama: Attached)
 def test_memory_is_projected_once_for_a_whole_generation(llama: Attached, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter, calls = llama.reader.adapters[0], []
     project = adapter.project
-    monkeypatch.setattr(adapter, "project", lambda *args: calls.append(1) or project(*args))
+    monkeypatch.setattr(adapter, "project", lambda *args, **more: calls.append(1) or project(*args, **more))
     llama.generate(llama.rows(), **padded(prompts(), "left"), num_beams=4)
     assert len(calls) == 1
 
 
 def test_observers_see_every_adapter_once_a_pass(llama: Attached) -> None:
     seen: list[tuple[int, torch.Size]] = []
-    binding = Binding(rows=llama.rows(), observe=lambda i, weights, deep: seen.append((i, weights.shape)))
+    binding = Binding(
+        rows=llama.rows(), observe=lambda i, wide, deep: seen.append((i, wide.weights.shape)), needs_weights=True
+    )
     with llama.hooks.bind(binding):
         llama.lm.model(**padded(prompts(), "none"))
     shape = torch.Size([3, 2, 5, 1 + NUM_ROWS * 8])

@@ -43,6 +43,7 @@ def random_chunk(lm: FrozenLM, seed: int = 0, *, num_questions: int = NUM_QUESTI
         input_ids=pad_rows([rng.integers(5, 300, n).tolist() for n in lengths]),
         answer_starts=rng.integers(1, lengths + 1).astype(np.int32),
         candidates=candidates,
+        weights=np.where(candidates == NO_TOKEN, 0, rng.random(candidates.shape)).astype(np.float16),
         targets=picked,
         silent=rng.random(num_questions) < 0.3,
         classes=rng.integers(0, 2, num_questions).astype(np.int16),
@@ -50,14 +51,17 @@ def random_chunk(lm: FrozenLM, seed: int = 0, *, num_questions: int = NUM_QUESTI
     )
 
 
-def slow_rows(chunk: Chunk, question: int) -> list[tuple[int, bool]]:
-    """Rows in memory for a question, as (row of the chunk, belongs to the target): the target's first."""
+def slow_rows(chunk: Chunk, question: int) -> list[tuple[int, bool, float]]:
+    """Rows in memory for a question, as (row of the chunk, is the target's, hit weight): the target's first."""
     target = int(chunk.targets[question])
     facts = [int(f) for f in chunk.candidates[question] if f != NO_TOKEN]
+    weights = dict(zip(chunk.candidates[question].tolist(), chunk.weights[question].tolist(), strict=True))
     facts.sort(key=lambda f: f != target)
     first = [sum(chunk.facts.num_rows[:f].tolist()) for f in facts]
     return [
-        (s + i, f == target) for f, s in zip(facts, first, strict=True) for i in range(int(chunk.facts.num_rows[f]))
+        (s + i, f == target, weights[f])
+        for f, s in zip(facts, first, strict=True)
+        for i in range(int(chunk.facts.num_rows[f]))
     ]
 
 
@@ -82,9 +86,11 @@ def test_batches_equal_the_slow_reference(lm: FrozenLM, seed: int) -> None:
             num_distinct = len(batch.features)
             used = [i for i in batch.row_index[b].tolist() if i != num_distinct]
             assert batch.row_index[b].tolist()[len(used) :] == [num_distinct] * (batch.row_index.shape[1] - len(used))
-            assert batch.is_target[b].tolist()[: len(used)] == [is_target for _, is_target in expected]
+            assert batch.is_target[b].tolist()[: len(used)] == [is_target for _, is_target, _ in expected]
+            assert batch.row_weights[b].tolist()[: len(used)] == [weight for _, _, weight in expected]
             assert not batch.is_target[b, len(used) :].any()
-            for place, (row, _) in zip(used, expected, strict=True):
+            assert not batch.row_weights[b, len(used) :].any()
+            for place, (row, _, _) in zip(used, expected, strict=True):
                 assert batch.chunk_tokens[place].tolist() == chunk.facts.chunk_tokens[row].tolist()
                 assert batch.chunk_cues[place].tolist() == chunk.facts.chunk_cues[row].tolist()
                 assert batch.chunk_starts[place] == chunk.facts.chunk_starts[row]
@@ -111,7 +117,7 @@ def test_the_row_limit_drops_the_last_candidates_never_the_target(lm: FrozenLM) 
         expected = slow_rows(chunk, b)
         num_kept = int((batch.row_index[b] != len(batch.features)).sum())
         assert num_kept <= limit
-        assert int(batch.is_target[b].sum()) == sum(is_target for _, is_target in expected)
+        assert int(batch.is_target[b].sum()) == sum(is_target for _, is_target, _ in expected)
         has_dropped |= num_kept < len(expected)
     assert has_dropped
 
@@ -123,7 +129,7 @@ def test_a_target_over_the_limit_stays_and_lets_no_other_question_over_it(lm: Fr
         np.arange(len(chunk))
     )
     for b in range(len(chunk)):
-        num_target = sum(is_target for _, is_target in slow_rows(chunk, b))
+        num_target = sum(is_target for _, is_target, _ in slow_rows(chunk, b))
         assert int(batch.is_target[b].sum()) == num_target
         assert int((batch.row_index[b] != len(batch.features)).sum()) <= max(limit, num_target)
 
@@ -178,10 +184,18 @@ def test_building_a_chunk_tokenises_prompts_answers_and_used_facts(lm: FrozenLM)
         Example("Nothing?", "", None, 0, kind="absent"),
     ]
     candidates = np.array([[4, 1, -1], [5, 0, -1], [1, -1, -1], [4, 2, -1]])
+    weights = np.where(candidates < 0, 0.0, candidates / 8)
     end, chat_end = lm.newline_id, lm.chat_end_id
     chunk = build_chunk(
-        lm.tokenizer, table(), examples=examples, candidates=candidates, end_id=end, chat_end_id=chat_end
+        lm.tokenizer,
+        table(),
+        examples=examples,
+        candidates=candidates,
+        weights=weights,
+        end_id=end,
+        chat_end_id=chat_end,
     )
+    assert chunk.weights.tolist() == weights[[0, 2, 3]].tolist()
     assert len(chunk) == 3  # the long prompt is left out
     used = [1, 2, 4]  # facts 0, 3 and 5 are in nobody's memory
     assert chunk.candidates.tolist() == [[2, 0, -1], [0, -1, -1], [2, 1, -1]]

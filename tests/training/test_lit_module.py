@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from widedeep_kb.lm import FrozenLM, answer_tokens
+from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.training.build_chunk import build_chunk
@@ -45,7 +45,8 @@ def chunk_of(lm: FrozenLM, *, num_facts: int = 8, num_silent: int = 2) -> Chunk:
     first = np.where([e.answer is None for e in asked], -1, targets)
     candidates = np.concatenate([first[:, None], others], axis=1)
     ends = {"end_id": lm.newline_id, "chat_end_id": lm.chat_end_id}
-    return build_chunk(lm.tokenizer, table, examples=asked, candidates=candidates, **ends)
+    weights = np.where(candidates < 0, 0.0, 0.2)
+    return build_chunk(lm.tokenizer, table, examples=asked, candidates=candidates, weights=weights, **ends)
 
 
 class Data(pl.LightningDataModule):
@@ -156,11 +157,17 @@ def test_rows_in_training_are_those_of_the_writer(tiny_frozen_lm: MakeLM) -> Non
             torch.testing.assert_close(rows[b, r], expected)
 
 
-def fake_attention(batch: Batch, *, num_adapters: int = 2, num_heads: int = 3) -> list[Tensor]:
-    """Random attention [B, A, T, 1 + M] an adapter."""
+def fake_attention(batch: Batch, *, num_adapters: int = 2, num_heads: int = 3) -> list[AdapterOutput]:
+    """Random attention of each adapter: on each slot [B, A, T, 1 + M], in all and on the target's."""
     shape = (*batch.input_ids.shape, 1 + 8 * batch.row_index.shape[1])
     torch.manual_seed(1)
-    return [torch.softmax(torch.randn(shape[0], num_heads, *shape[1:]), dim=-1) for _ in range(num_adapters)]
+    is_target = batch.is_target.repeat_interleave(8, dim=1)[:, None, None]
+    outputs = []
+    for _ in range(num_adapters):
+        weights = torch.softmax(torch.randn(shape[0], num_heads, *shape[1:]), dim=-1)
+        marked = (weights[..., 1:] * is_target).sum(-1)
+        outputs.append(AdapterOutput(torch.empty(0), 1 - weights[..., 0], marked, weights))
+    return outputs
 
 
 def test_the_evidence_loss_equals_the_slow_reference(tiny_frozen_lm: MakeLM) -> None:
@@ -172,7 +179,7 @@ def test_the_evidence_loss_equals_the_slow_reference(tiny_frozen_lm: MakeLM) -> 
         targets = [1 + 8 * r + s for r in range(batch.is_target.shape[1]) if batch.is_target[b, r] for s in range(8)]
         for t in range(batch.labels.shape[1]):
             if batch.labels[b, t] != IGNORED and targets:
-                masses = [sum(w[b, a, t, m].item() for m in targets) for w in wide for a in range(3)]
+                masses = [sum(w.weights[b, a, t, m].item() for m in targets) for w in wide for a in range(3)]
                 terms.append(-math.log(sum(masses) / len(masses)))
     assert terms
     assert evidence_loss(wide, batch).item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
@@ -185,7 +192,7 @@ def test_the_silence_loss_equals_the_slow_reference(tiny_frozen_lm: MakeLM) -> N
     terms = []
     for b in range(len(batch.labels)):
         for t in range(int(batch.lengths[b]) if batch.silent[b] else 0):
-            terms += [-math.log(w[b, a, t, 0].item()) for w in wide for a in range(3)]
+            terms += [-math.log(w.weights[b, a, t, 0].item()) for w in wide for a in range(3)]
             terms += [-math.log(1 - deep[0][b, t, q].item()) for q in range(2)]
     assert terms
     assert silence_loss(_Observed(wide, deep), batch).item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)

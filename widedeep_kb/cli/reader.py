@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--llm", help="Hugging Face id, folder or GGUF file (default: SmolLM2-135M-Instruct)")
     parser.add_argument("--output", type=Path, required=True, help="folder for the reader, its log and checkpoints")
-    parser.add_argument("--materials", type=Path, help="folder of prepared tables; default: synthetic facts only")
+    parser.add_argument("--materials", type=Path, help="folder of prepared materials; default: synthetic facts only")
+    parser.add_argument("--data-dir", type=Path, help="prepare the materials from the public data sets in this folder")
+    parser.add_argument("--prepared-dir", type=Path, default=Path("data"), help="folder of data/<name>/prepare.py")
     parser.add_argument("--steps", type=int, default=12000, help="length of the schedule")
     parser.add_argument("--batch-size", type=int, default=512, help="questions in a step")
     parser.add_argument("--lr", type=float, default=2e-3)
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from widedeep_kb.lm import load_lm
     from widedeep_kb.memory.reader import Reader, ReaderConfig
     from widedeep_kb.training.lit_module import LossWeights
-    from widedeep_kb.training.materials import Materials, load_materials
+    from widedeep_kb.training.materials import Materials, load_materials, save_materials
     from widedeep_kb.training.reader_run import ReaderRun, ingredients_for, train_reader
     from widedeep_kb.training.recipe import Recipe
 
@@ -50,6 +52,15 @@ def run(args: argparse.Namespace) -> int:
     overrides = {name: tuple(layers) for name, layers in places.items() if layers}
     torch.manual_seed(args.seed)
     reader = Reader(ReaderConfig.for_lm(lm, null_threshold=args.null_threshold, **overrides)).to(lm.device)
+    if args.data_dir:
+        from widedeep_kb.studies.reader_materials import prepare_materials
+
+        folder = args.materials or args.output / "materials"
+        prepared = prepare_materials(
+            lm.tokenizer, data_dir=args.data_dir, prepared_dir=args.prepared_dir, end_id=lm.newline_id
+        )
+        save_materials(prepared, folder)
+        args.materials = folder
     empty = Materials((), frozenset(), frozenset(), {})
     materials = load_materials(args.materials) if args.materials else empty
     size = sum(p.numel() for p in reader.parameters())

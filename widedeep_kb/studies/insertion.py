@@ -40,6 +40,7 @@ def insertion_chunk(
     end_id: int,
     budget: int = 32,
     phrasings: tuple[str, ...] = PHRASINGS,
+    askable: list[int] | None = None,
 ) -> Chunk:
     """Questions about `table`, of each phrasing class, with the facts the exact index returns.
 
@@ -51,9 +52,10 @@ def insertion_chunk(
         end_id: line break token.
         budget: most facts the index returns.
         phrasings: of `PHRASINGS`; "own" are the fact's own questions and templates.
+        askable: facts that may be asked for; default: those with one value.
     """
     rng = random.Random(seed)
-    askable = unambiguous(table)
+    askable = unambiguous(table) if askable is None else askable
     examples: list[Example] = []
     for phrasing in phrasings:
         phraser = Phraser(None, split="heldout" if phrasing == "heldout" else "trained", mix=_PLAIN)

@@ -20,7 +20,6 @@ from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.training.chunk import IGNORED, Batch
 
-
 DECAY_SHARE = 0.3  # of the steps, at the end
 
 
@@ -152,8 +151,10 @@ class ReaderModule(pl.LightningModule):
             self.log("val/exact_match", torch.stack(list(means.values())).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
-        """AdamW; the learning rate warms up, stays, and falls linearly to 5 % over the last 30 % of the steps, so that a
-        run can be resumed with another `max_steps` before it begins to fall."""
+        """AdamW; the learning rate warms up, stays, and falls linearly to 5 % over the last 30 % of the steps.
+
+        So a run can be resumed with another `max_steps` before it begins to fall.
+        """
         optimizer = torch.optim.AdamW(self.reader.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
         def factor(step: int) -> float:

@@ -18,6 +18,7 @@ from widedeep_kb.memory.reader import Reader
 from widedeep_kb.training.chunk import Batch, Chunk
 from widedeep_kb.training.datamodule import ChunkStream, ReaderData
 from widedeep_kb.training.examples import CHAT_MARK
+from widedeep_kb.training.fact_table import FactTable
 from widedeep_kb.training.lit_module import LossWeights, ReaderModule
 from widedeep_kb.training.recipe import Ingredients, Recipe
 
@@ -65,7 +66,9 @@ class Throughput(Callback):
         pl_module.log("train/questions_per_second", self.questions / (time.perf_counter() - self.started))
 
 
-def ingredients_for(lm: FrozenLM, tables: tuple, *, kept_out_subjects: frozenset, kept_out_relations: frozenset) -> Ingredients:
+def ingredients_for(
+    lm: FrozenLM, tables: tuple[FactTable, ...], *, kept_out_subjects: frozenset[str], kept_out_relations: frozenset[str]
+) -> Ingredients:
     """What chunks for this LLM are made of."""
     path, gguf_file = lm.source
     has_chat = lm.tokenizer.chat_template is not None
@@ -106,7 +109,9 @@ def train_reader(
         The last logged metrics.
     """
     pl.seed_everything(run.seed, verbose=False)
-    module = ReaderModule(lm, reader, max_steps=run.max_steps, lr=run.lr, loss_weights=run.loss_weights, minutes=run.minutes)
+    module = ReaderModule(
+        lm, reader, max_steps=run.max_steps, lr=run.lr, loss_weights=run.loss_weights, minutes=run.minutes
+    )
     stream = ChunkStream(
         lm,
         ingredients,

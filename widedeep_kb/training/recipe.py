@@ -165,7 +165,8 @@ def make_chunk(ingredients: Ingredients, recipe: Recipe, *, seed: int, tokenizer
     for i, old in enumerate(replaced, start=len(examples)):
         row, weights = candidates.facts[i], candidates.weights[i]
         is_other = (row >= 0) & ~np.isin(row, old)
-        others, other_weights = row[is_other][: recipe.num_candidates - 2], weights[is_other][: recipe.num_candidates - 2]
+        num_others = recipe.num_candidates - 2
+        others, other_weights = row[is_other][:num_others], weights[is_other][:num_others]
         pair = first + 2 * (i - len(examples))
         weight = weights.max() if weights.max() > 0 else UNCUED_WEIGHT
         row[:], weights[:] = -1, 0.0

