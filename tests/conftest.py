@@ -7,10 +7,14 @@ from collections.abc import Callable
 import pytest
 import torch
 import transformers
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from widedeep_kb.lm import FrozenLM, LMIdentity
+
+settings.register_profile("shared_cores", deadline=None)  # a busy machine is no failure
+settings.load_profile("shared_cores")
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "gemma", "phi")
 
