@@ -126,32 +126,8 @@ def train_reader(
         num_workers=run.num_workers,
         passes=run.passes,
     )
-    on_gpu = lm.device.type == "cuda"
-    torch.set_float32_matmul_precision("high")
     throughput = Throughput()
-    trainer = pl.Trainer(
-        accelerator="gpu" if on_gpu else "cpu",
-        devices=1,
-        precision="bf16-mixed" if on_gpu else "32-true",
-        max_steps=run.max_steps,
-        max_time={"minutes": run.minutes} if run.minutes else None,
-        gradient_clip_val=1.0,
-        val_check_interval=run.validate_every,
-        num_sanity_val_steps=0,
-        log_every_n_steps=50,
-        logger=CSVLogger(str(folder), name="", version=""),
-        callbacks=[
-            throughput,
-            LearningRateMonitor(logging_interval="step"),
-            ModelCheckpoint(
-                dirpath=folder,
-                filename="last",
-                every_n_train_steps=run.validate_every,
-                enable_version_counter=False,
-            ),
-        ],
-        enable_model_summary=False,
-    )
+    trainer = _trainer(run, folder=folder, throughput=throughput, on_gpu=lm.device.type == "cuda")
     trainer.fit(module, datamodule=ReaderData(stream, validation), ckpt_path=str(resume_from) if resume_from else None)
     trainer.save_checkpoint(folder / "last.ckpt")
     reader.save(folder / "reader")
@@ -162,11 +138,33 @@ def train_reader(
         "reader": asdict(reader.config),
         "metrics": metrics,
         "seconds": round(time.perf_counter() - throughput.started, 1),
-        "gpu": torch.cuda.get_device_name() if on_gpu else None,
+        "gpu": torch.cuda.get_device_name() if lm.device.type == "cuda" else None,
         "commit": _commit(),
     }
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
     return metrics
+
+
+def _trainer(run: ReaderRun, *, folder: Path, throughput: Throughput, on_gpu: bool) -> pl.Trainer:
+    """The Lightning trainer of a run: bf16 on a GPU, a CSV log and the last checkpoint in `folder`."""
+    torch.set_float32_matmul_precision("high")
+    checkpoint = ModelCheckpoint(
+        dirpath=folder, filename="last", every_n_train_steps=run.validate_every, enable_version_counter=False
+    )
+    return pl.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=1,
+        precision="bf16-mixed" if on_gpu else "32-true",
+        max_steps=run.max_steps,
+        max_time={"minutes": run.minutes} if run.minutes else None,
+        gradient_clip_val=1.0,
+        val_check_interval=run.validate_every,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+        logger=CSVLogger(str(folder), name="", version=""),
+        callbacks=[throughput, LearningRateMonitor(logging_interval="step"), checkpoint],
+        enable_model_summary=False,
+    )
 
 
 def _commit() -> str | None:
