@@ -20,7 +20,7 @@ from widedeep_kb.training.build_chunk import build_chunk
 from widedeep_kb.training.chunk import IGNORED, Batch, Chunk, ChunkBatches
 from widedeep_kb.training.examples import Example
 from widedeep_kb.training.fact_table import FactTable
-from widedeep_kb.training.lit_module import LossWeights, ReaderModule, _Observed, evidence_loss, silence_loss
+from widedeep_kb.training.lit_module import LossWeights, Observed, ReaderModule, evidence_loss, silence_loss
 
 MakeLM = Callable[..., FrozenLM]
 NUM_STEPS = 300
@@ -195,14 +195,14 @@ def test_the_silence_loss_equals_the_slow_reference(tiny_frozen_lm: MakeLM) -> N
             terms += [-math.log(w.weights[b, a, t, 0].item()) for w in wide for a in range(3)]
             terms += [-math.log(1 - deep[0][b, t, q].item()) for q in range(2)]
     assert terms
-    assert silence_loss(_Observed(wide, deep), batch).item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
+    assert silence_loss(Observed(wide, deep), batch).item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
 
 
 def test_losses_without_a_case_are_zero(tiny_frozen_lm: MakeLM) -> None:
     lm = tiny_frozen_lm()
     batch = next(batches_for(lm, module_for(lm)).in_order())
     wide = fake_attention(batch)
-    assert silence_loss(_Observed(wide), batch._replace(silent=torch.zeros_like(batch.silent))) == 0
+    assert silence_loss(Observed(wide), batch._replace(silent=torch.zeros_like(batch.silent))) == 0
     assert evidence_loss(wide, batch._replace(is_target=torch.zeros_like(batch.is_target))) == 0
 
 

@@ -8,37 +8,19 @@ Letters: B questions, T tokens, R rows of a sequence, D numbers in a row, P answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.training.chunk import IGNORED
 from widedeep_kb.training.fit_config import FitConfig
-from widedeep_kb.training.lit_module import evidence_loss, silence_loss
+from widedeep_kb.training.lit_module import DECAY_SHARE, Observed, evidence_loss, silence_loss
 from widedeep_kb.training.questions import CLASSES, JointBatch
 
 WARMUP_STEPS = 20
-DECAY_SHARE = 0.3  # of the steps, at the end
-
-
-@dataclass
-class Observed:
-    """Attention of one forward pass, adapter by adapter."""
-
-    wide: list[AdapterOutput] = field(default_factory=list)
-    deep: list[Tensor] = field(default_factory=list)
-
-    def __call__(self, _index: int, wide: AdapterOutput | None, deep_mass: Tensor | None) -> None:
-        if wide is not None:
-            self.wide.append(wide)
-        if deep_mass is not None:
-            self.deep.append(deep_mass)
 
 
 class JointModule(pl.LightningModule):

@@ -37,7 +37,7 @@ class LossWeights:
 
 
 @dataclass
-class _Observed:
+class Observed:
     """Attention of one forward pass, adapter by adapter."""
 
     wide: list[AdapterOutput] = field(default_factory=list)
@@ -99,9 +99,9 @@ class ReaderModule(pl.LightningModule):
         rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
         return rows.index_select(0, batch.row_index.flatten()).unflatten(0, batch.row_index.shape)
 
-    def answer_logits(self, batch: Batch, rows: Tensor | None) -> tuple[Tensor, Tensor, _Observed]:
+    def answer_logits(self, batch: Batch, rows: Tensor | None) -> tuple[Tensor, Tensor, Observed]:
         """Logits [P, vocabulary] and labels [P] at answer positions, and where attention went."""
-        observed = _Observed()
+        observed = Observed()
         binding = Binding(
             rows=rows, weights=batch.row_weights, marks=batch.is_target, use_deep=self.reader.has_deep, observe=observed
         )
@@ -178,7 +178,7 @@ def evidence_loss(wide: list[AdapterOutput], batch: Batch) -> Tensor:
     return -mass.clamp(min=1e-4).log().mean()
 
 
-def silence_loss(observed: _Observed, batch: Batch) -> Tensor:
+def silence_loss(observed: Observed, batch: Batch) -> Tensor:
     """-log of the attention on the null slot, over all tokens of questions that memory cannot answer."""
     positions = torch.arange(batch.input_ids.shape[1], device=batch.input_ids.device)
     is_token = (positions[None] < batch.lengths[:, None]) & batch.silent[:, None]

@@ -1,7 +1,7 @@
 """The materials of a reader's training in one file set: tables, names kept out, validation chunks.
 
-`prepare_materials` reads the corpora (needs polars and the data sets); `load_materials` reads what it wrote, also on a
-machine that has neither.
+`studies.reader_materials.prepare_materials` reads the corpora (needs polars and the data sets); `load_materials` reads
+what it wrote, also on a machine that has neither.
 """
 
 from __future__ import annotations
