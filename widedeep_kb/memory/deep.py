@@ -41,12 +41,21 @@ class DeepPool(nn.Module):
             scores [..., K] float32 in [-2, 2] (sums of two cosines) and slot indices [..., K] int64.
         """
         halves = F.normalize(query.float().unflatten(-1, (2, -1)), dim=-1)
-        scores = torch.einsum("...hd,hnd->...hn", halves, F.normalize(self.subkeys.float(), dim=-1))
+        with torch.autocast(query.device.type, enabled=False):  # in bfloat16 near slots could not be told apart
+            scores = torch.einsum("...hd,hnd->...hn", halves, F.normalize(self.subkeys.float(), dim=-1))
         best, index = scores.topk(min(top_k, scores.shape[-1]), dim=-1)  # [..., 2, K]
         pair_scores = (best[..., 0, :, None] + best[..., 1, None, :]).flatten(-2)
         pair_index = (index[..., 0, :, None] * scores.shape[-1] + index[..., 1, None, :]).flatten(-2)
         top, chosen = pair_scores.topk(best.shape[-1], dim=-1)
         return top, pair_index.gather(-1, chosen)
+
+    def read(self, index: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sums [..., D] of the values of slots, from their indices and weights, both [..., K]."""
+        table = self.values.weight
+        flat = F.embedding_bag(
+            index.flatten(0, -2), table, per_sample_weights=weights.flatten(0, -2).to(table.dtype), mode="sum"
+        )
+        return flat.unflatten(0, index.shape[:-1])
 
 
 class DeepReader(nn.Module):
@@ -82,5 +91,5 @@ class DeepReader(nn.Module):
         null = self.null(hidden_states).float().unsqueeze(-1)
         weights = torch.softmax(torch.cat([null, scores * self.scale.exp()], dim=-1), dim=-1)
         mass = 1 - weights[..., 0]
-        read = (weights[..., 1:, None] * pool.values(index)).sum(-2) * sparse_null(mass, null_threshold).unsqueeze(-1)
+        read = pool.read(index, weights[..., 1:]) * sparse_null(mass, null_threshold).unsqueeze(-1)
         return torch.tanh(self.gate) * self.output(read.flatten(-2)), mass

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,62 +21,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
-from torch.utils.data import IterableDataset
 
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.joint_module import JointModule, exact_match_by_class
-from widedeep_kb.training.questions import Asked, JointBatch, Questions
+from widedeep_kb.training.joint_stream import MIN_VALIDATION_BATCH, AskedBatches, JointStream
+from widedeep_kb.training.questions import Questions
 
 CHECKPOINT = "last.ckpt"
-_STEPS_PER_CHUNK = 32
 _SHOWN = 5  # first and last steps whose mean loss is reported
-
-
-class JointStream(IterableDataset):
-    """An endless stream of training batches; what step it starts at does not change what a step gets.
-
-    Args:
-        questions: what is asked.
-        config: batch size, seed and share of unrelated prompts.
-        first_step: step of the first batch.
-    """
-
-    def __init__(self, questions: Questions, config: FitConfig, *, first_step: int = 0) -> None:
-        self.questions, self.config, self.first_step = questions, config, first_step
-
-    def __iter__(self) -> Iterator[JointBatch]:
-        """Batches, each at the LLM's device."""
-        size = self.config.batch_size
-        number, skipped = divmod(self.first_step, _STEPS_PER_CHUNK)
-        unrelated = self.config.unrelated_share if self.config.trains_dense else 0.0
-        while True:
-            num_questions = size * _STEPS_PER_CHUNK
-            asked = self.questions.training(number * num_questions, num_questions, unrelated_share=unrelated)
-            rng = np.random.default_rng([self.config.seed, number])
-            batches = asked.buckets(size, rng=rng)
-            while len(batches) < _STEPS_PER_CHUNK:  # questions that were too long were dropped
-                batches += asked.buckets(size, rng=rng)
-            for chosen in batches[skipped:_STEPS_PER_CHUNK]:
-                yield asked.batch(self.questions.store, chosen, device=self.questions.lm.device)
-            number, skipped = number + 1, 0
-
-
-class AskedBatches:
-    """One pass over questions, the same batches every time (sized, as Lightning wants for validation)."""
-
-    def __init__(self, asked: Asked, questions: Questions, *, batch_size: int = 32) -> None:
-        self.asked, self.questions = asked, questions
-        self.parts = asked.buckets(batch_size)
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        return len(self.parts)
-
-    def __iter__(self) -> Iterator[JointBatch]:
-        """The batches, shortest questions first."""
-        for chosen in self.parts:
-            yield self.asked.batch(self.questions.store, chosen, device=self.questions.lm.device)
 
 
 def fit(
@@ -142,7 +94,7 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
     first_step = 0
     if config.resume_from is not None:
         first_step = _step_of(config.resume_from)
-    module.select_trainable(module.dense_parts())
+    module.select_trainable(module.dense_groups())
     validation = questions.validation(config.num_validation)
     on_gpu = module.memory.lm.device.type == "cuda"
     validate_every = min(config.validate_every, config.steps)
@@ -167,7 +119,7 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
             trainer.fit(
                 module,
                 JointStream(questions, config, first_step=first_step),
-                AskedBatches(validation, questions),
+                AskedBatches(validation, questions, batch_size=_validation_batch(config)),
                 ckpt_path=str(config.resume_from) if config.resume_from else None,
                 weights_only=False,  # our own checkpoint
             )
@@ -175,7 +127,7 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from stop
     module.to(module.memory.lm.device)
-    losses = module.losses or [float("nan")]
+    losses = torch.stack(module.losses).tolist() if module.losses else [float("nan")]
     return {
         "train/loss_first": float(np.mean(losses[:_SHOWN])),
         "train/loss_last": float(np.mean(losses[-_SHOWN:])),
@@ -201,7 +153,8 @@ def measure(module: JointModule, questions: Questions) -> dict[str, float]:
     """Exact match by class of the arm that was trained, on its validation questions."""
     config = module.config
     module.eval()
-    batches = AskedBatches(questions.validation(config.num_validation), questions)
+    asked = questions.validation(config.num_validation)
+    batches = AskedBatches(asked, questions, batch_size=_validation_batch(config))
     parts = [(b.classes.cpu(), module.is_right(b, use_wide=config.wide, use_deep=config.deep).cpu()) for b in batches]
     return exact_match_by_class(parts)
 
@@ -249,6 +202,10 @@ def _step_of(checkpoint: Path) -> int:
     if not checkpoint.is_file():
         raise ValueError(f"there is no checkpoint {str(checkpoint)!r}")
     return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+
+
+def _validation_batch(config: FitConfig) -> int:
+    return max(MIN_VALIDATION_BATCH, config.batch_size)
 
 
 def _without_unrelated(config: FitConfig) -> FitConfig:

@@ -16,7 +16,8 @@ class FitConfig:
         wide: train and read the rows of the asked facts; False = deep only.
         deep: train and read the deep memory, made afresh where there is none; False = wide only.
         row_lr: step size of the rows (row-wise Adagrad).
-        dense_lr: peak learning rate of the deep memory and, if trained, the adapters (AdamW).
+        dense_lr: peak learning rate of the deep memory (AdamW).
+        adapter_lr: peak learning rate of the adapters, if they are trained: they know how to read already (AdamW).
         num_subkeys: a new deep memory has this number squared of slots.
         wide_dropout: share of a batch whose rows are hidden, so that the deep memory learns; 0 unless both are trained.
         unrelated_share: share of a batch that asks for no stored fact, where memory is to stay silent.
@@ -42,6 +43,7 @@ class FitConfig:
     deep: bool = True
     row_lr: float = 0.02
     dense_lr: float = 2e-3
+    adapter_lr: float = 2e-4
     num_subkeys: int = 64
     wide_dropout: float = 0.3
     unrelated_share: float = 0.1
@@ -58,7 +60,7 @@ class FitConfig:
     resume_from: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "num_subkeys", "validate_every", "row_lr", "dense_lr"):
+        for name in ("steps", "batch_size", "num_subkeys", "validate_every", "row_lr", "dense_lr", "adapter_lr"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         for name in ("wide_dropout", "unrelated_share", "own_share"):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.model import KnowledgeMemory
-from widedeep_kb.training.chunk import IGNORED
+from widedeep_kb.training.batches import IGNORED
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.lit_module import DECAY_SHARE, Observed, evidence_loss, silence_loss
 from widedeep_kb.training.questions import CLASSES, JointBatch
@@ -36,23 +36,25 @@ class JointModule(pl.LightningModule):
         self.memory, self.config = memory, config
         self.reader = memory.reader
         self.trainer_of_rows = memory.store.table.trainable(config.row_lr)
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []  # of each step, detached
         self._right: list[tuple[Tensor, Tensor]] = []
 
-    def dense_parts(self) -> list[nn.Parameter]:
-        """Parameters of the reader that this training changes."""
-        parts: list[nn.Parameter] = []
+    def dense_groups(self) -> list[dict[str, object]]:
+        """Parameters of the reader that this training changes, with their learning rates, as AdamW takes them."""
+        groups: list[dict[str, object]] = []
         if self.config.deep:
-            parts += [*self.reader.deep_pool.parameters(), *self.reader.deep_readers.parameters()]
+            deep = [*self.reader.deep_pool.parameters(), *self.reader.deep_readers.parameters()]
+            groups.append({"params": deep, "lr": self.config.dense_lr})
         if self.config.train_adapters:
-            parts += list(self.reader.adapters.parameters())
-        return parts
+            groups.append({"params": list(self.reader.adapters.parameters()), "lr": self.config.adapter_lr})
+        return groups
 
-    def select_trainable(self, parts: list[nn.Parameter]) -> None:
-        """Freeze the whole reader but `parts`."""
+    def select_trainable(self, groups: list[dict[str, object]]) -> None:
+        """Freeze the whole reader but the parameters of `groups`."""
         self.reader.requires_grad_(False)
-        for parameter in parts:
-            parameter.requires_grad_(True)
+        for group in groups:
+            for parameter in group["params"]:
+                parameter.requires_grad_(True)
 
     def release(self) -> None:
         """Leave the reader as it was found: in eval mode, its parameters trainable, without gradients."""
@@ -115,7 +117,7 @@ class JointModule(pl.LightningModule):
             generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
             hidden = (torch.rand(len(batch.silent), generator=generator) < self.config.wide_dropout).to(self.device)
         loss, answer = self.loss(batch, use_deep=self.config.deep, hidden=hidden)
-        self.losses.append(float(answer))
+        self.losses.append(answer)
         self.log("train/loss", answer, prog_bar=True)
         return loss if loss.requires_grad else None
 
@@ -146,9 +148,10 @@ class JointModule(pl.LightningModule):
     def configure_optimizers(self) -> dict | None:
         """AdamW on the dense parts with warm-up and a linear fall to 5 % over the last 30 % of the steps; None if only
         rows are trained, whose update is part of the backward pass."""
-        if not self.dense_parts():
+        groups = self.dense_groups()
+        if not groups:
             return None
-        optimizer = torch.optim.AdamW(self.dense_parts(), lr=self.config.dense_lr, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
 
         def factor(step: int) -> float:
             left = max(0.0, 1 - step / self.config.steps)

@@ -23,8 +23,8 @@ from widedeep_kb.memory.retrieval import Retriever
 from widedeep_kb.memory.store import FactStore
 from widedeep_kb.schema import statement_prefix
 from widedeep_kb.synthetic import unrelated_prompts
+from widedeep_kb.training.batches import IGNORED
 from widedeep_kb.training.build_chunk import MAX_PROMPT_TOKENS
-from widedeep_kb.training.chunk import IGNORED
 from widedeep_kb.training.examples import UNCUED_WEIGHT, Example, Phraser, PhrasingMix
 from widedeep_kb.training.fact_table import FactTable
 
@@ -54,6 +54,27 @@ class JointBatch(NamedTuple):
     is_target: Tensor
     silent: Tensor
     classes: Tensor
+
+    def to(self, device: torch.device) -> JointBatch:
+        """The same batch on another device."""
+        return JointBatch(*(tensor.to(device) for tensor in self))
+
+    @property
+    def answer_places(self) -> Tensor:
+        """[P] int64 into the flattened [B, T], positions whose next token is of the answer."""
+        return (self.labels != IGNORED).flatten().nonzero().squeeze(1)
+
+    @property
+    def answer_sequences(self) -> Tensor:
+        """[P] int64, the sequence of each answer position."""
+        return torch.div(self.answer_places, self.labels.shape[1], rounding_mode="floor")
+
+    @property
+    def silent_places(self) -> Tensor:
+        """[W] int64 into the flattened [B, T], tokens of prompts that ask for no stored fact."""
+        positions = torch.arange(self.input_ids.shape[1], device=self.input_ids.device)
+        is_token = (positions[None] < self.lengths[:, None]) & self.silent[:, None]
+        return is_token.flatten().nonzero().squeeze(1)
 
 
 @dataclass(frozen=True)
@@ -85,8 +106,8 @@ class Asked:
         """[Q] int64 tokens of each question."""
         return (self.input_ids != NO_TOKEN).sum(axis=1)
 
-    def batch(self, store: FactStore, chosen: np.ndarray, *, device: torch.device) -> JointBatch:
-        """The batch of the given questions [B], on `device`."""
+    def batch(self, store: FactStore, chosen: np.ndarray) -> JointBatch:
+        """The batch of the given questions [B], on the CPU."""
         lengths, targets = self.lengths[chosen], self.targets[chosen]
         ids = self.input_ids[chosen, : int(lengths.max())].astype(np.int64)
         places = np.arange(1, ids.shape[1])
@@ -108,7 +129,7 @@ class Asked:
             "silent": targets < 0,
             "classes": self.classes[chosen],
         }
-        return JointBatch(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+        return JointBatch(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def buckets(self, batch_size: int, *, rng: np.random.Generator | None = None) -> list[np.ndarray]:
         """Batches of questions of similar length; in random order with `rng`, else sorted by length."""
@@ -153,8 +174,9 @@ class Questions:
         self.lm, self.store, self.seed = lm, store, seed
         self.retriever = store.retriever if scope is None else retriever_of(lm, store, scope)
         self.ordinals = with_one_value(store, ordinals, among=store.catalogue.alive() if scope is None else scope)
-        self.table, self.kept_questions = fact_table(store, self.ordinals, questions=questions, seed=seed)
-        self.table.templates, self.kept_templates = split_templates(templates or {})
+        trained_templates, self.kept_templates = split_templates(templates or {}, seed=seed)
+        self.table = fact_table(store, self.ordinals, templates=trained_templates)
+        self.kept_questions = self._take_questions(questions) if questions is not None else {}
         chat = lm.chat_prompt if lm.tokenizer.chat_template is not None else None
         self.phraser = Phraser(chat, mix=PhrasingMix(own=own_share))
 
@@ -177,9 +199,7 @@ class Questions:
     def validation(self, num_questions: int) -> Asked:
         """At most `num_questions` of each class: trained frames, held-out frames, and own words kept from training."""
         rng = random.Random(f"{self.seed}/validation")
-        own = replace(
-            self.table, questions=self.kept_questions, templates=self.kept_templates or self.table.templates
-        )
+        own = replace(self.table, questions=self.kept_questions, templates=self.kept_templates)
         examples: list[Example] = []
         for kind in CLASSES:
             mix = replace(_PLAIN, own=1.0) if kind == "own" else _PLAIN
@@ -190,6 +210,26 @@ class Questions:
             for fact in rng.sample(pool, min(num_questions, len(pool))):
                 examples.append(phraser.example(table, fact, rng, kind=kind))
         return self._encode(examples, adds_target=False)
+
+    def _take_questions(self, questions: pl.DataFrame) -> dict[int, list[str]]:
+        """Give the table's facts their own questions; returns those kept for validation, fact -> texts.
+
+        A question in the words of a kept template is kept, one in the words of a trained template is trained, and of
+        the others a fifth is kept.
+        """
+        table, kept = self.table, {}
+        numbers = self.store.catalogue.rows(self.ordinals).select("fact_id").with_row_index("fact")
+        asked = questions.drop_nulls("fact_id").join(numbers, on="fact_id")
+        for fact, text in asked.select("fact", "question").sort("fact", "question").iter_rows():
+            relation, subject = table.relations[fact], table.subjects[fact]
+            if _is_made_of(self.kept_templates.get(relation, ()), text, subject=subject):
+                is_kept = True
+            elif _is_made_of(table.templates.get(relation, ()), text, subject=subject):
+                is_kept = False
+            else:
+                is_kept = random.Random(f"{self.seed}/{text}").random() < 0.2
+            (kept if is_kept else table.questions).setdefault(fact, []).append(text)
+        return kept
 
     def _facts(self, first: int, count: int) -> list[int]:
         """Facts of the places `first` to `first + count` in an endless list of shuffled passes."""
@@ -243,32 +283,33 @@ def with_one_value(store: FactStore, ordinals: np.ndarray, *, among: np.ndarray)
     return ordinals[np.isin(ordinals, single)]
 
 
-def fact_table(
-    store: FactStore, ordinals: np.ndarray, *, questions: pl.DataFrame | None, seed: int
-) -> tuple[FactTable, dict[int, list[str]]]:
-    """Facts as a training table with four fifths of their own questions, and the other fifth, fact -> texts."""
+def fact_table(store: FactStore, ordinals: np.ndarray, *, templates: dict[str, list[str]]) -> FactTable:
+    """Facts of a store as a training table, without questions of their own yet."""
     facts = store.catalogue.rows(ordinals)
-    trained: dict[int, list[str]] = {}
-    kept: dict[int, list[str]] = {}
-    if questions is not None:
-        asked = questions.drop_nulls("fact_id").join(facts.select("fact_id").with_row_index("fact"), on="fact_id")
-        for fact, text in asked.select("fact", "question").sort("fact", "question").iter_rows():
-            is_kept = random.Random(f"{seed}/{text}").random() < 0.2
-            (kept if is_kept else trained).setdefault(fact, []).append(text)
     rows = facts.select("subject", "relation", "object", "statement").to_dicts()
-    table = FactTable(
+    return FactTable(
         name="memory",
         subjects=facts["subject"].to_list(),
         relations=facts["relation"].to_list(),
         objects=facts["object"].to_list(),
         prefixes=[statement_prefix(row) for row in rows],
         groups=np.unique(facts["subject_id"].to_numpy(), return_inverse=True)[1].astype(np.int64),
-        questions=trained,
+        templates=templates,
     )
-    return table, kept
 
 
-def split_templates(templates: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Templates to train on and, of relations with more than one, the fifth (at least one) kept for validation."""
-    kept = {r: texts[-max(1, len(texts) // 5) :] for r, texts in templates.items() if len(texts) > 1}
-    return {r: texts[: len(texts) - len(kept.get(r, ()))] for r, texts in templates.items()}, kept
+def split_templates(templates: dict[str, list[str]], *, seed: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Templates to train on and, of relations with more than one, a fifth (at least one) kept for validation."""
+    trained, kept = {}, {}
+    for relation, texts in templates.items():
+        num_kept = max(1, len(texts) // 5) if len(texts) > 1 else 0
+        chosen = set(random.Random(f"{seed}/{relation}").sample(range(len(texts)), num_kept))
+        trained[relation] = [text for i, text in enumerate(texts) if i not in chosen]
+        if chosen:
+            kept[relation] = [text for i, text in enumerate(texts) if i in chosen]
+    return trained, kept
+
+
+def _is_made_of(templates: Sequence[str], text: str, *, subject: str) -> bool:
+    """Whether `text` is one of the templates filled with the subject."""
+    return any(template.replace("{subject}", subject) == text for template in templates)
