@@ -11,7 +11,7 @@ from __future__ import annotations
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.model import KnowledgeMemory
@@ -126,10 +126,8 @@ class JointModule(pl.LightningModule):
         """[B] bool: every answer token, the end included, is the likeliest given the true ones before it, which is when
         greedy decoding prints the answer."""
         rows = self.rows(batch) if use_wide else None
-        logits, labels, _ = self.answer_logits(batch, rows, use_deep=use_deep)
-        right = torch.ones_like(batch.labels, dtype=torch.bool)
-        right[batch.labels != IGNORED] = logits.argmax(-1) == labels
-        return right.all(1)
+        logits, _, _ = self.answer_logits(batch, rows, use_deep=use_deep)
+        return all_right(batch, logits.argmax(-1))
 
     def validation_step(self, batch: JointBatch, batch_idx: int) -> None:
         """Exact match of one batch, by class."""
@@ -181,6 +179,14 @@ class JointModule(pl.LightningModule):
     def _table_tensors(self) -> dict[str, Tensor]:
         table = self.memory.store.table
         return {"rows": table.weight, "momentum": table.momentum, "is_live": table.is_live}
+
+
+def all_right(batch: JointBatch, predicted: Tensor) -> Tensor:
+    """[B] bool: every answer position's token, of those `predicted` [P], is the true one."""
+    right = torch.ones_like(batch.labels, dtype=torch.bool)
+    is_label = batch.labels != IGNORED
+    right[is_label] = predicted == batch.labels[is_label]
+    return right.all(1)
 
 
 def exact_match_by_class(parts: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
