@@ -4,7 +4,8 @@ In: a number of subjects and a seed. Out: a `SyntheticBatch`. Subjects come in g
 the rows of a table do; some names in a group are near-identical, and a few subjects are namesakes.
 """
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,14 +130,20 @@ def generate(
     if num_subjects < 1:
         raise ValueError(f"num_subjects must be at least 1, not {num_subjects}")
     draw = Draw(seed)
-    builder = _Builder(draw, frozenset(plain(r) for r in excluded_relations), [], [], [], [], {})
-    forbidden = frozenset(s.casefold() for s in excluded_subjects)
+    builder = _Builder(draw, _folded(frozenset(excluded_relations), plain), [], [], [], [], {})
+    forbidden = _folded(frozenset(excluded_subjects), str.casefold)
     group = 0
     while len(builder.subjects) < num_subjects:
         size = min(draw.pick(GROUP_SIZES), num_subjects - len(builder.subjects))
         _add_group(builder, group, size=size, forbidden=forbidden)
         group += 1
     return _finish(builder)
+
+
+@functools.lru_cache(maxsize=8)
+def _folded(names: frozenset[str], fold: Callable[[str], str]) -> frozenset[str]:
+    """Names as they are compared; the same hundred thousands are kept out of every batch of a process."""
+    return frozenset(map(fold, names))
 
 
 def _add_group(builder: _Builder, group: int, *, size: int, forbidden: frozenset[str]) -> None:

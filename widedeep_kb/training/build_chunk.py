@@ -11,12 +11,13 @@ from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS, NO_TOKEN, encode_facts
 from widedeep_kb.training.chunk import Chunk
 from widedeep_kb.training.examples import Example
 from widedeep_kb.training.fact_table import FactTable
+from widedeep_kb.training.piece_tokenizer import PieceTokenizer
 
 MAX_PROMPT_TOKENS = 80
 
 
 def build_chunk(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | PieceTokenizer,
     table: FactTable,
     *,
     examples: Sequence[Example],
@@ -36,6 +37,7 @@ def build_chunk(
         end_id: token that ends an answer (line break).
         chat_end_id: token that ends an answer in a chat prompt.
     """
+    tokenizer = PieceTokenizer.of(tokenizer)
     prompt_rows = tokenizer([e.prompt for e in examples], add_special_tokens=False).input_ids
     is_short = np.array([0 < len(row) <= MAX_PROMPT_TOKENS for row in prompt_rows])
     answers = tokenizer([f" {e.answer or ''}" for e in examples], add_special_tokens=False).input_ids

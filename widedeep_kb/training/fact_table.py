@@ -42,9 +42,14 @@ class FactTable:
 
     def members(self) -> list[np.ndarray]:
         """The facts of each subject, one array a subject."""
+        order, starts = self.by_subject()
+        return np.split(order, starts[1:-1])
+
+    def by_subject(self) -> tuple[np.ndarray, np.ndarray]:
+        """Facts in the order of their subjects, int64 [N], and where each of S subjects begins there, int64 [S + 1]."""
         order = np.argsort(self.groups, kind="stable")
         edges = np.flatnonzero(np.diff(self.groups[order])) + 1
-        return np.split(order, edges)
+        return order, np.concatenate([[0], edges, [len(order)]])
 
     def take(self, facts: np.ndarray) -> FactTable:
         """The table of the given facts only, in the given order."""
