@@ -1,0 +1,49 @@
+"""The speed benchmark on a tiny random model: what its kinds of run do, and that they do the same work."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.reader import Reader, ReaderConfig
+from widedeep_kb.model import KnowledgeMemory
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "bench_generate.py"))
+
+
+@pytest.fixture
+def runs(tiny_frozen_lm):  # noqa: ANN001, ANN201 - a fixture's factory; the class is the script's
+    """Three prompts on a tiny Llama with wide open gates."""
+    lm: FrozenLM = tiny_frozen_lm("llama")
+    torch.manual_seed(0)
+    memory = KnowledgeMemory(lm, Reader(ReaderConfig.for_lm(lm, slot_width=16, num_heads=2, head_dim=16)))
+    for adapter in memory.reader.adapters:
+        adapter.gate.data.fill_(4.0)
+    memory.write(SCRIPT["records"](3))
+    return SCRIPT["Runs"](memory, batch_size=3, new_tokens=5)
+
+
+def test_a_known_prompt_brings_all_facts_and_an_unknown_one_none(runs) -> None:  # noqa: ANN001
+    assert runs.facts_a_prompt(is_known=True) == SCRIPT["NUM_FACTS"]
+    assert runs.facts_a_prompt(is_known=False) == 0
+
+
+def test_every_run_writes_the_same_number_of_tokens(runs) -> None:  # noqa: ANN001
+    for is_known, names in ((True, ("bare", "hits", "observed")), (False, ("no hit",))):
+        for name in names:
+            assert runs.kinds()[name]().shape == (3, runs.inputs[is_known]["input_ids"].shape[1] + 5)
+
+
+def test_only_a_hit_changes_the_tokens(runs) -> None:  # noqa: ANN001
+    unhooked = runs.memory.lm.model.generate(**runs.inputs[False], **runs._options())
+    assert torch.equal(runs.no_hit(), unhooked)
+    assert not torch.equal(runs.hits(), runs.bare())
+    assert torch.equal(runs.hits(), runs.observed())
+
+
+def test_the_first_turn_is_not_counted(runs) -> None:  # noqa: ANN001
+    times = SCRIPT["measure"](runs, num_runs=2)
+    assert {name: len(values) for name, values in times.items()} == dict.fromkeys(runs.kinds(), 2)
+    assert all(value > 0 for values in times.values() for value in values)
