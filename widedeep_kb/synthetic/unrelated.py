@@ -35,8 +35,13 @@ def unrelated_prompts(rng: random.Random, n: int) -> list[str]:
     return [_prompt(rng) for _ in range(n)]
 
 
+def fill_slots(rng: random.Random, text: str) -> str:
+    """`text` with a word for each slot in braces; braces that name no slot stay."""
+    return _SLOT.sub(lambda match: _fill(rng, match.group(1)), text)
+
+
 def _prompt(rng: random.Random) -> str:
-    text = _SLOT.sub(lambda match: _fill(rng, match.group(1)), rng.choice(SEEDS))
+    text = fill_slots(rng, rng.choice(SEEDS))
     if rng.random() < 0.5:
         return text.lower()
     text = text[0].upper() + text[1:]
@@ -47,4 +52,6 @@ def _prompt(rng: random.Random) -> str:
 def _fill(rng: random.Random, slot: str) -> str:
     if slot == "n":
         return str(rng.randrange(2, 10 ** rng.choice((1, 2, 2, 3))))
-    return rng.choice(common_words() if slot == "word" else _SLOTS[slot])
+    if slot == "word":
+        return rng.choice(common_words())
+    return rng.choice(_SLOTS[slot]) if slot in _SLOTS else f"{{{slot}}}"
