@@ -183,6 +183,22 @@ def test_a_run_leaves_its_settings_and_figures(tiny_frozen_lm: MakeLM, config: F
     assert {"train/loss", "val/exact_match", "val/exact_match/heldout"} <= set(header)
 
 
+def test_training_stops_when_exact_match_stays(tiny_frozen_lm: MakeLM, config: FitConfig) -> None:
+    metrics = fit(open_memory(tiny_frozen_lm("llama")), replace(config, steps=40, validate_every=2, patience=2))
+    assert metrics["steps"] == 6  # an untrained reader answers nothing: the first validation stays the best
+
+
+def test_a_run_is_logged_offline_to_wandb(
+    tiny_frozen_lm: MakeLM, config: FitConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    fit(open_memory(tiny_frozen_lm("llama")), replace(config, steps=2, wandb=True))
+    assert wandb.run is None  # finished: a second fit starts a run of its own
+    (log,) = (config.log_dir / "fit" / "version_0").glob("wandb/offline-run-*/*.wandb")
+    assert log.stat().st_size
+
+
 @pytest.mark.parametrize(("name", "value"), [("steps", 0), ("wide_dropout", 1.5), ("row_lr", -1.0)])
 def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} must be .*{value}"):

@@ -27,8 +27,7 @@ class DeepPool(nn.Module):
     def __init__(self, num_subkeys: int = 128, *, key_dim: int = 64, value_dim: int = 128) -> None:
         super().__init__()
         self.subkeys = nn.Parameter(torch.randn(2, num_subkeys, key_dim))
-        self.values = nn.Embedding(num_subkeys**2, value_dim)
-        nn.init.normal_(self.values.weight, std=0.02)
+        self.values = nn.Embedding(num_subkeys**2, value_dim)  # of unit scale: `DeepReader.output` learns at once
 
     def forward(self, query: Tensor, *, top_k: int) -> tuple[Tensor, Tensor]:
         """The best slots of each query.
@@ -78,7 +77,7 @@ class DeepReader(nn.Module):
         self.null = nn.Linear(hidden_size, num_heads)
         self.scale = nn.Parameter(torch.tensor(2.0))
         self.output = nn.Linear(num_heads * value_dim, hidden_size, bias=False)
-        self.gate = nn.Parameter(torch.tensor(0.1))
+        self.gate = nn.Parameter(torch.tensor(0.5))
 
     def forward(self, hidden_states: Tensor, pool: DeepPool, *, null_threshold: float) -> tuple[Tensor, Tensor]:
         """What the pool adds to layer-normed hidden states [B, T, H].

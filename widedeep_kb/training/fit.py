@@ -19,7 +19,7 @@ import numpy as np
 import polars
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from widedeep_kb.model import KnowledgeMemory
@@ -126,6 +126,10 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
         except SystemExit as stop:  # what Lightning makes of an interrupt, with further ones ignored
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from stop
+        finally:
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.finish()  # or the next run in this process would write into this one
     module.to(module.memory.lm.device)
     losses = torch.stack(module.losses).tolist() if module.losses else [float("nan")]
     return {
@@ -177,7 +181,8 @@ def _callbacks(config: FitConfig, folder: Path) -> list[Callback]:
             filename=Path(CHECKPOINT).stem,
             every_n_train_steps=validate_every,
             enable_version_counter=False,
-        )
+        ),
+        TQDMProgressBar(refresh_rate=10),  # each refresh waits for the GPU
     ]
     if config.patience:
         callbacks.append(
