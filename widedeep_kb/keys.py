@@ -9,6 +9,7 @@ Letters: B texts, T words (or pieces) in all texts, E readings of them, U unique
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
@@ -141,19 +142,18 @@ def encode(texts: Sequence[str], *, has_pieces: bool = False) -> Encoded:
         texts: B texts.
         has_pieces: split words at the marks inside them too, and keep every reading of them.
     """
-    chunk_ids: dict[str, int] = {}
     split = [unify(text).split() for text in texts]
-    flat = np.fromiter((chunk_ids.setdefault(c, len(chunk_ids)) for chunks in split for c in chunks), np.int64)
-    chunks, ends = _take_chunks_apart(chunk_ids, has_pieces=has_pieces)
+    distinct, flat = number(list(itertools.chain.from_iterable(split)))
+    chunks, ends = _take_chunks_apart(distinct, has_pieces=has_pieces)
     sizes = np.array([len(chunk.words) for chunk in chunks], np.int64)
     per_chunk = sizes[flat]
     places = ranges((np.cumsum(sizes) - sizes)[flat], per_chunk)  # [T], in the words of all chunks
-    raw_ids: dict[str, int] = {}
-    pool = np.fromiter((raw_ids.setdefault(w, len(raw_ids)) for chunk in chunks for w in chunk.words), np.int32)
     glue = np.fromiter((mark for chunk in chunks for mark in chunk.glue), np.int8)
     readings = [row for chunk in chunks for row in chunk.readings]
     spans = np.fromiter((span for row in readings for span, _ in row), np.int32)
-    ids = np.fromiter((raw_ids.setdefault(word, len(raw_ids)) for row in readings for _, word in row), np.int32)
+    pool_words = [word for chunk in chunks for word in chunk.words]
+    raw, numbers = number([*pool_words, *(word for row in readings for _, word in row)])
+    pool, ids = np.split(numbers.astype(np.int32), [len(pool_words)])
     pool_offsets = np.concatenate([[0], np.cumsum([len(row) for row in readings], dtype=np.int64)]).astype(np.int64)
     rows, members = ranges_of(pool_offsets, places)
     words_before = np.concatenate([[0], np.cumsum(per_chunk)])
@@ -161,7 +161,6 @@ def encode(texts: Sequence[str], *, has_pieces: bool = False) -> Encoded:
     is_start = np.zeros(len(places) + 1, dtype=bool)
     is_start[offsets] = True
     is_start[words_before[1:][ends[flat]]] = True
-    raw = list(raw_ids)
     folded = [fold(word) for word in raw]
     return Encoded(
         word_ids=pool[places],
@@ -295,6 +294,12 @@ def word_variants(word: str) -> list[str]:
     return [stem for stem in stems if frequency < 3.0 or frequency - zipf_frequency(stem) < 1.0]
 
 
+def number(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The distinct strings in the order of their first places, and for each text, int64 [n], which of them it is."""
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    return list(numbers), np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
+
+
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Concatenation of arange(start, start + length) over pairs, int64."""
     ends = np.cumsum(lengths)
@@ -310,9 +315,8 @@ def ranges_of(offsets: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _hash_unique(texts: list[str]) -> np.ndarray:
-    numbers: dict[str, int] = {}
-    order = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), np.int64, len(texts))
-    return hash_words(list(numbers))[order]
+    distinct, numbers = number(texts)
+    return hash_words(distinct)[numbers]
 
 
 def _take_chunks_apart(chunks: Iterable[str], *, has_pieces: bool) -> tuple[list[Pieces], np.ndarray]:

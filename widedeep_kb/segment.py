@@ -45,7 +45,8 @@ def unify(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_UNIFIED)
     # A line break ends a sentence: the next capital letter says nothing.
-    return _SEPARATOR.sub(" ", text.replace("\n", " . "))
+    text = text.replace("\n", " . ")
+    return _SEPARATOR.sub(" ", text) if "," in text or ";" in text else text
 
 
 def fold(text: str) -> str:

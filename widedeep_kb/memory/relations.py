@@ -25,6 +25,7 @@ _PAIR_SHARE = 0.6
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _JOINTS = re.compile(r"[_/:|>\-]+|(?<=\w)\.(?=\w)")
 _SUFFIXES = ("ation", "ating", "ated", "ator", "ment", "ing", "ion", "ate", "ed", "er", "or", "al", "ly", "e")
+_SUFFIXES_BY_END = {end: [s for s in _SUFFIXES if s[-1] == end] for end in {s[-1] for s in _SUFFIXES}}
 
 
 def relation_words(relation: str) -> list[str]:
@@ -40,7 +41,7 @@ def stem(word: str) -> str:
         word = word[:-3] + "y"
     elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         word = word[:-1]
-    for suffix in _SUFFIXES:
+    for suffix in _SUFFIXES_BY_END.get(word[-1:], ()):
         if word.endswith(suffix) and len(word) - len(suffix) >= (3 if suffix == "e" else 4):
             word = word[: -len(suffix)]
             break
@@ -49,7 +50,10 @@ def stem(word: str) -> str:
 
 def relation_cues(relation: str) -> dict[str, float]:
     """Cues of a relation with their weights: its content words, and its pairs of neighbouring words."""
-    found = relation_words(relation)
+    return _cues_of(relation_words(relation))
+
+
+def _cues_of(found: list[str]) -> dict[str, float]:
     content = [word for word in found if word not in FUNCTION_WORDS] or found
     cues = {stem(word): _cue_weight(word) for word in content}
     for one, other in itertools.pairwise(found):
@@ -182,14 +186,15 @@ class Relations:
         return result
 
     def _append(self, new: list[str]) -> None:
-        cues = [relation_cues(relation) for relation in new]
+        split = [relation_words(relation) for relation in new]
+        cues = [_cues_of(found) for found in split]
         sizes = [len(row) for row in cues]
         hashes = hash_words([cue for row in cues for cue in row])
         weights = np.array([weight for row in cues for weight in row.values()], np.float32)
         self._vocabulary.add(hashes[:, 0], weights)
         weights = self._vocabulary.weights[self._vocabulary.find(hashes[:, 0])]
         totals = np.bincount(np.repeat(np.arange(len(new)), sizes), weights=weights, minlength=len(new))
-        vectors = self._embed([relation_words(relation) for relation in new]).astype(np.float16)
+        vectors = self._embed(split).astype(np.float16)
         self._ids.update({relation: len(self.names) + i for i, relation in enumerate(new)})
         self.names.extend(new)
         self._offsets = np.concatenate([self._offsets, self._offsets[-1] + np.cumsum(sizes)])
