@@ -12,8 +12,9 @@ import torch
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.encoding import NO_TOKEN, encode_facts, pad_rows
 from widedeep_kb.memory.writer import fact_features
+from widedeep_kb.training.batches import IGNORED, ChunkBatches, PackedBatches
 from widedeep_kb.training.build_chunk import MAX_PROMPT_TOKENS, build_chunk
-from widedeep_kb.training.chunk import IGNORED, Chunk, ChunkBatches
+from widedeep_kb.training.chunk import Chunk
 from widedeep_kb.training.examples import Example
 from widedeep_kb.training.fact_table import FactTable
 
@@ -80,8 +81,13 @@ def test_batches_equal_the_slow_reference(lm: FrozenLM, seed: int) -> None:
             assert batch.lengths[b] == len(ids)
             assert batch.input_ids[b, : len(ids)].tolist() == ids
             start = int(chunk.answer_starts[question])
-            labels = [ids[t + 1] if start <= t + 1 < len(ids) else IGNORED for t in range(batch.input_ids.shape[1])]
+            width, silent = batch.input_ids.shape[1], bool(chunk.silent[question])
+            labels = [ids[t + 1] if start <= t + 1 < len(ids) and not silent else IGNORED for t in range(width)]
             assert batch.labels[b].tolist() == labels
+            quiet = {place % width for place in batch.silent_places.tolist() if place // width == b}
+            assert quiet == (set(range(len(ids))) if silent else set())
+            ends = {place % width for place in batch.silent_ends.tolist() if place // width == b}
+            assert ends == {t for t in quiet if t >= start - 1}
             expected = slow_rows(chunk, question)
             num_distinct = len(batch.features)
             used = [i for i in batch.row_index[b].tolist() if i != num_distinct]
@@ -132,6 +138,22 @@ def test_a_target_over_the_limit_stays_and_lets_no_other_question_over_it(lm: Fr
         num_target = sum(is_target for _, is_target, _ in slow_rows(chunk, b))
         assert int(batch.is_target[b].sum()) == num_target
         assert int((batch.row_index[b] != len(batch.features)).sum()) <= max(limit, num_target)
+
+
+def test_packed_batches_arrive_as_they_were_cut(lm: FrozenLM) -> None:
+    chunk = random_chunk(lm)
+    batches = ChunkBatches(chunk, lm, writer_layers=WRITER_LAYERS, batch_size=7)
+    cut = list(batches.cutter.shuffled(np.random.default_rng(3)))
+    packed = PackedBatches.pack(chunk.facts, cut)
+    assert packed.num_tokens == [int(chunk_lengths(chunk)[b.question_ids].sum()) for b in cut]
+    for found, host in zip(packed.on_device(lm, writer_layers=WRITER_LAYERS), cut, strict=True):
+        expected = batches.batch(host.question_ids.astype(np.int64))
+        assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(found, expected, strict=True))
+
+
+def chunk_lengths(chunk: Chunk) -> np.ndarray:
+    """Tokens of each question."""
+    return (chunk.input_ids != NO_TOKEN).sum(axis=1)
 
 
 @pytest.mark.parametrize("num_questions", [1, 7, 30])

@@ -16,8 +16,9 @@ from widedeep_kb.lm import FrozenLM, answer_tokens
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.memory.reader import Reader, ReaderConfig
+from widedeep_kb.training.batches import IGNORED, Batch, ChunkBatches
 from widedeep_kb.training.build_chunk import build_chunk
-from widedeep_kb.training.chunk import IGNORED, Batch, Chunk, ChunkBatches
+from widedeep_kb.training.chunk import Chunk
 from widedeep_kb.training.examples import Example
 from widedeep_kb.training.fact_table import FactTable
 from widedeep_kb.training.lit_module import LossWeights, Observed, ReaderModule, evidence_loss, silence_loss
@@ -182,27 +183,35 @@ def test_the_evidence_loss_equals_the_slow_reference(tiny_frozen_lm: MakeLM) -> 
                 masses = [sum(w.weights[b, a, t, m].item() for m in targets) for w in wide for a in range(3)]
                 terms.append(-math.log(sum(masses) / len(masses)))
     assert terms
-    assert evidence_loss(wide, batch).item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
+    assert evidence_loss(wide, batch).item() == pytest.approx(sum(terms) / len(terms), rel=2e-3)
 
 
 def test_the_silence_loss_equals_the_slow_reference(tiny_frozen_lm: MakeLM) -> None:
     lm = tiny_frozen_lm()
     batch = next(batches_for(lm, module_for(lm)).in_order())
     wide, deep = fake_attention(batch), [torch.rand(*batch.input_ids.shape, 2)]
-    terms = []
+    everywhere, at_ends = [], []
     for b in range(len(batch.labels)):
         for t in range(int(batch.lengths[b]) if batch.silent[b] else 0):
-            terms += [-math.log(w.weights[b, a, t, 0].item()) for w in wide for a in range(3)]
-            terms += [-math.log(1 - deep[0][b, t, q].item()) for q in range(2)]
-    assert terms
-    assert silence_loss(Observed(wide, deep), batch).item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
+            terms = [-math.log(w.weights[b, a, t, 0].item() + 1e-3) for w in wide for a in range(3)]
+            terms += [-math.log(1 - deep[0][b, t, q].item() + 1e-3) for q in range(2)]
+            everywhere += terms
+            at_ends += terms if t == batch.lengths[b] - 1 else []
+    assert at_ends
+    expected = sum(everywhere) / len(everywhere) + sum(at_ends) / len(at_ends)
+    assert silence_loss(Observed(wide, deep), batch).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_losses_without_a_case_are_zero(tiny_frozen_lm: MakeLM) -> None:
     lm = tiny_frozen_lm()
     batch = next(batches_for(lm, module_for(lm)).in_order())
     wide = fake_attention(batch)
-    assert silence_loss(Observed(wide), batch._replace(silent=torch.zeros_like(batch.silent))) == 0
+    assert (
+        silence_loss(
+            Observed(wide), batch._replace(silent_places=batch.silent_places[:0], silent_ends=batch.silent_ends[:0])
+        )
+        == 0
+    )
     assert evidence_loss(wide, batch._replace(is_target=torch.zeros_like(batch.is_target))) == 0
 
 
@@ -229,8 +238,9 @@ def test_twenty_facts_are_learnt_and_validation_says_what_decoding_prints(
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     options = {"enable_checkpointing": False, "accelerator": "cpu", **quiet}
     trainer = pl.Trainer(max_steps=NUM_STEPS, gradient_clip_val=1.0, num_sanity_val_steps=0, **options)
-    logits, labels, _ = module.answer_logits(batches.batch(np.arange(20)), None)
-    untrained = float(torch.nn.functional.cross_entropy(logits, labels))
+    batch = batches.batch(np.arange(20))
+    logits, _ = module.answer_logits(batch, None)
+    untrained = float(torch.nn.functional.cross_entropy(logits, batch.answer_tokens))
     trainer.fit(module, datamodule=Data(batches, steps=NUM_STEPS))
     assert trainer.callback_metrics["train/loss"] < 0.1 * untrained
     exact = float(

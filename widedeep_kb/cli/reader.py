@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validate-every", type=int, default=1000, help="steps between validations")
     parser.add_argument("--questions-per-chunk", type=int, default=40000)
     parser.add_argument("--evidence-weight", type=float, default=0.5)
-    parser.add_argument("--silence-weight", type=float, default=0.1)
+    parser.add_argument("--silence-weight", type=float, default=0.3)
     parser.add_argument("--synthetic-share", type=float, default=0.7)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile (default: on a GPU)")
     parser.add_argument("--writer-layers", type=int, nargs="+")
     parser.add_argument("--adapter-layers", type=int, nargs="+")
     parser.add_argument("--null-threshold", type=float, default=0.1)
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
             passes=args.passes,
             validate_every=args.validate_every,
             minutes=args.minutes,
+            compile_layers=lm.device.type == "cuda" if args.compile is None else args.compile,
             recipe=recipe,
             loss_weights=LossWeights(evidence=args.evidence_weight, silence=args.silence_weight),
         ),

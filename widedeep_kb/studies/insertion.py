@@ -21,8 +21,9 @@ from transformers import PreTrainedTokenizerBase
 
 from widedeep_kb.memory.encoding import NO_TOKEN
 from widedeep_kb.schema import normalise_text
+from widedeep_kb.training.batches import ChunkBatches
 from widedeep_kb.training.build_chunk import build_chunk
-from widedeep_kb.training.chunk import IGNORED, Chunk, ChunkBatches
+from widedeep_kb.training.chunk import Chunk
 from widedeep_kb.training.examples import Example, Phraser, PhrasingMix, index_hits
 from widedeep_kb.training.fact_table import FactTable
 from widedeep_kb.training.lit_module import ReaderModule
@@ -96,11 +97,8 @@ def insertion_accuracy(
     batches = ChunkBatches(chunk, module.lm, writer_layers=module.reader.config.writer_layers, batch_size=batch_size)
     right = np.zeros(len(chunk), dtype=bool)
     for batch in batches.in_order():
-        logits, labels, _ = module.answer_logits(batch, module.rows(batch))
-        is_label = batch.labels != IGNORED
-        is_right = torch.ones_like(is_label)
-        is_right[is_label] = logits.argmax(-1) == labels
-        right[batch.question_ids.cpu().numpy()] = is_right.all(1).cpu().numpy()
+        is_right, _ = module.is_right(batch)
+        right[batch.question_ids.cpu().numpy()] = is_right.cpu().numpy()
         if progress is not None:
             progress(len(batch.lengths))
     by_class = {

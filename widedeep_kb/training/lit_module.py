@@ -1,5 +1,7 @@
 """The Lightning module that trains a reader: frozen LLM, writer in the graph, answer cross-entropy.
 
+Nothing in a training step waits for the GPU: what depends on the data is counted on the host (see `batches`).
+
 Letters: B, T as usual; A heads, M slots; P answer positions of a batch; U distinct rows.
 """
 
@@ -18,7 +20,7 @@ from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader
-from widedeep_kb.training.chunk import IGNORED, Batch
+from widedeep_kb.training.batches import Batch
 
 DECAY_SHARE = 0.3  # of the steps, at the end
 
@@ -29,11 +31,11 @@ class LossWeights:
 
     Attributes:
         evidence: -log of the attention on the fact that answers, at answer positions.
-        silence: -log of the attention on "nothing to say", on questions that no fact in memory answers.
+        silence: see `silence_loss`.
     """
 
     evidence: float = 0.5
-    silence: float = 0.1
+    silence: float = 0.3
 
 
 @dataclass
@@ -85,7 +87,7 @@ class ReaderModule(pl.LightningModule):
         self.max_steps, self.lr, self.warmup_steps, self.weight_decay = max_steps, lr, warmup_steps, weight_decay
         self.loss_weights, self.wide_dropout = loss_weights, wide_dropout
         self.minutes, self._started = minutes, time.monotonic()
-        self._right: dict[str, list[Tensor]] = defaultdict(list)
+        self._right: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)
 
     def rows(self, batch: Batch) -> Tensor:
         """The rows in memory for each sequence [B, R, S x 2W]; all zeros where there is none."""
@@ -99,16 +101,16 @@ class ReaderModule(pl.LightningModule):
         rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
         return rows.index_select(0, batch.row_index.flatten()).unflatten(0, batch.row_index.shape)
 
-    def answer_logits(self, batch: Batch, rows: Tensor | None) -> tuple[Tensor, Tensor, Observed]:
-        """Logits [P, vocabulary] and labels [P] at answer positions, and where attention went."""
+    def answer_logits(self, batch: Batch, rows: Tensor | None) -> tuple[Tensor, Observed]:
+        """Logits [P, vocabulary] at answer positions, and where attention went."""
         observed = Observed()
         binding = Binding(
             rows=rows, weights=batch.row_weights, marks=batch.is_target, use_deep=self.reader.has_deep, observe=observed
         )
         with self.hooks.bind(binding):
             hidden = self.lm.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state
-        is_label = batch.labels != IGNORED
-        return self.lm.output_head(hidden[is_label]).float(), batch.labels[is_label], observed
+        answering = hidden.flatten(0, 1).index_select(0, batch.answer_places)
+        return self.lm.output_head(answering).float(), observed
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -116,8 +118,9 @@ class ReaderModule(pl.LightningModule):
         if self.wide_dropout:
             keep = torch.rand(len(rows), 1, device=rows.device) >= self.wide_dropout
             rows, batch = rows * keep.unsqueeze(-1), batch._replace(is_target=batch.is_target & keep)
-        logits, labels, observed = self.answer_logits(batch, rows)
-        loss = F.cross_entropy(logits, labels) if len(labels) else logits.sum() * 0
+        logits, observed = self.answer_logits(batch, rows)
+        has_answer = bool(len(batch.answer_places))
+        loss = F.cross_entropy(logits, batch.answer_tokens) if has_answer else logits.sum() * 0
         self.log("train/loss", loss, prog_bar=True)
         if self.loss_weights.evidence:
             evidence = evidence_loss(observed.wide, batch)
@@ -132,18 +135,25 @@ class ReaderModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Exact match by class: every answer token, the end included, is the argmax given the true ones before it,
         which is when greedy decoding prints the answer."""
-        logits, labels, _ = self.answer_logits(batch, self.rows(batch))
-        is_label = batch.labels != IGNORED
-        right = torch.ones_like(is_label)
-        right[is_label] = logits.argmax(-1) == labels
-        for class_id in batch.classes.unique().tolist():
-            chosen = (batch.classes == class_id) & is_label.any(1)
-            name = self.trainer.datamodule.class_name(dataloader_idx, class_id)
-            self._right[name].append(right.all(1)[chosen].float().cpu())
+        self._right[dataloader_idx].append((batch.classes, *self.is_right(batch)))
+
+    def is_right(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """[B] bool: sequences whose answer greedy decoding prints, and those that have an answer."""
+        logits, _ = self.answer_logits(batch, self.rows(batch))
+        wrong = (logits.argmax(-1) != batch.answer_tokens).long()
+        num_wrong, num_answers = torch.zeros_like(batch.lengths), torch.zeros_like(batch.lengths)
+        num_wrong.index_add_(0, batch.answer_sequences, wrong)
+        num_answers.index_add_(0, batch.answer_sequences, torch.ones_like(wrong))
+        return num_wrong == 0, num_answers > 0
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/exact_match/<class>` and the mean over classes."""
-        means = {name: torch.cat(parts).mean() for name, parts in self._right.items() if sum(len(p) for p in parts)}
+        means: dict[str, Tensor] = {}
+        for dataloader_idx, parts in self._right.items():
+            classes, right, has_answer = (torch.cat(tensors).cpu() for tensors in zip(*parts, strict=True))
+            for class_id in classes[has_answer].unique().tolist():
+                name = self.trainer.datamodule.class_name(dataloader_idx, class_id)
+                means[name] = right[has_answer & (classes == class_id)].float().mean()
         self._right.clear()
         for name, mean in means.items():
             self.log(f"val/exact_match/{name}", mean)
@@ -170,20 +180,23 @@ class ReaderModule(pl.LightningModule):
 
 def evidence_loss(wide: list[AdapterOutput], batch: Batch) -> Tensor:
     """-log of the attention on the answering fact's slots, mean over heads and adapters, at answer positions."""
-    has_target = batch.is_target.any(1)
-    sequence, position = ((batch.labels != IGNORED) & has_target[:, None]).nonzero(as_tuple=True)
-    if not len(sequence) or not wide:
-        return batch.features.new_zeros((), dtype=torch.float32)
-    mass = torch.stack([output.marked[sequence, :, position].float().mean(-1) for output in wide]).mean(0)
-    return -mass.clamp(min=1e-4).log().mean()
+    sequences, positions = batch.answer_sequences, batch.answer_places % batch.input_ids.shape[1]
+    has_target = batch.is_target.any(1).index_select(0, sequences).float()
+    if not wide:
+        return has_target.new_zeros(())
+    mass = torch.stack([output.marked[sequences, :, positions].float().mean(-1) for output in wide]).mean(0)
+    return -((mass + 1e-4).log() * has_target).sum() / has_target.sum().clamp(min=1)
 
 
 def silence_loss(observed: Observed, batch: Batch) -> Tensor:
-    """-log of the attention on the null slot, over all tokens of questions that memory cannot answer."""
-    positions = torch.arange(batch.input_ids.shape[1], device=batch.input_ids.device)
-    is_token = (positions[None] < batch.lengths[:, None]) & batch.silent[:, None]
-    masses = [output.mass.transpose(1, 2)[is_token] for output in observed.wide]  # each [P, A]
-    masses += [mass[is_token] for mass in observed.deep]
-    if not masses or not is_token.any():
-        return batch.features.new_zeros((), dtype=torch.float32)
-    return -(1 - torch.cat([m.flatten() for m in masses]).float()).clamp(min=1e-3).log().mean()
+    """-log of the attention on the null slot where memory cannot answer.
+
+    The mean over all tokens of such questions plus the mean over those where an answer begins or goes on.
+    """
+    masses = [output.mass.transpose(1, 2) for output in observed.wide] + observed.deep  # each [B, T, heads]
+    total = torch.zeros((), device=batch.input_ids.device)
+    for places in (batch.silent_places, batch.silent_ends):
+        if masses and len(places):
+            chosen = torch.cat([mass.flatten(0, 1).index_select(0, places).flatten() for mass in masses])
+            total = total - (1 + 1e-3 - chosen.float()).log().mean()
+    return total

@@ -76,6 +76,12 @@ class JointBatch(NamedTuple):
         is_token = (positions[None] < self.lengths[:, None]) & self.silent[:, None]
         return is_token.flatten().nonzero().squeeze(1)
 
+    @property
+    def silent_ends(self) -> Tensor:
+        """[E] int64 into the flattened [B, T], the last token of each such prompt."""
+        first = torch.arange(len(self.silent), device=self.silent.device) * self.input_ids.shape[1]
+        return (first + self.lengths - 1)[self.silent]
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger
 
-from widedeep_kb.lm import FrozenLM
+from widedeep_kb.lm import FrozenLM, compiled_layers
 from widedeep_kb.memory.reader import Reader
-from widedeep_kb.training.chunk import Batch, Chunk
-from widedeep_kb.training.datamodule import ChunkStream, ReaderData
+from widedeep_kb.training.batches import Batch
+from widedeep_kb.training.chunk import Chunk
+from widedeep_kb.training.datamodule import Batching, ChunkStream, ReaderData
 from widedeep_kb.training.examples import CHAT_MARK
 from widedeep_kb.training.fact_table import FactTable
 from widedeep_kb.training.lit_module import LossWeights, ReaderModule
@@ -36,6 +38,7 @@ class ReaderRun:
         passes: how often a chunk is gone through.
         validate_every: steps between validations.
         minutes: stop (with a checkpoint) after so long; None = when the schedule ends.
+        compile_layers: run the LLM's layers through `torch.compile` (for GPUs).
         recipe, loss_weights: see their classes.
     """
 
@@ -47,23 +50,30 @@ class ReaderRun:
     passes: int = 1
     validate_every: int = 1000
     minutes: float | None = None
+    compile_layers: bool = False
     recipe: Recipe = field(default_factory=Recipe)
     loss_weights: LossWeights = field(default_factory=LossWeights)
 
 
 class Throughput(Callback):
-    """Counts answered training questions per second over the whole run, data and writer pass included."""
+    """Counts answered training questions per second over the whole run, data and writer pass included.
 
-    def __init__(self) -> None:
-        self.questions, self.tokens, self.started = 0, 0, time.perf_counter()
+    Args:
+        every: steps between two log entries.
+    """
+
+    def __init__(self, every: int = 50) -> None:
+        self.every, self.questions, self.started = every, 0, time.perf_counter()
+        self.first_step_at: float | None = None
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
-        """Count the batch; log the rate."""
+        """Count the batch; log the rate now and then."""
+        self.first_step_at = self.first_step_at or time.perf_counter()
         self.questions += len(batch.lengths)
-        self.tokens += batch.input_ids.numel()
-        pl_module.log("train/questions_per_second", self.questions / (time.perf_counter() - self.started))
+        if trainer.global_step % self.every == 0:
+            pl_module.log("train/questions_per_second", self.questions / (time.perf_counter() - self.started))
 
 
 def ingredients_for(
@@ -121,23 +131,35 @@ def train_reader(
         ingredients,
         run.recipe,
         writer_layers=reader.config.writer_layers,
-        batch_size=run.batch_size,
+        batching=Batching(run.batch_size, passes=run.passes),
         seed=run.seed,
         num_workers=run.num_workers,
-        passes=run.passes,
     )
     throughput = Throughput()
     trainer = _trainer(run, folder=folder, throughput=throughput, on_gpu=lm.device.type == "cuda")
-    trainer.fit(module, datamodule=ReaderData(stream, validation), ckpt_path=str(resume_from) if resume_from else None)
+    with compiled_layers(lm) if run.compile_layers else nullcontext():
+        trainer.fit(
+            module, datamodule=ReaderData(stream, validation), ckpt_path=str(resume_from) if resume_from else None
+        )
     trainer.save_checkpoint(folder / "last.ckpt")
     reader.save(folder / "reader")
+    seconds = time.perf_counter() - throughput.started
     metrics = {k: round(float(v), 5) for k, v in trainer.callback_metrics.items()}
-    metrics |= {"questions": throughput.questions, "tokens": throughput.tokens, "step": trainer.global_step}
+    metrics |= {
+        "questions": throughput.questions,
+        "tokens": stream.num_tokens,
+        "fact_tokens": stream.num_fact_tokens,
+        "step": trainer.global_step,
+        "seconds": round(seconds, 1),
+        "seconds_to_first_step": round((throughput.first_step_at or time.perf_counter()) - throughput.started, 1),
+        "teraflops_per_second": round(
+            stream.floating_point_operations(reader.config.adapter_layers[0]) / seconds / 1e12, 2
+        ),
+    }
     record = {
         "run": asdict(run),
         "reader": asdict(reader.config),
         "metrics": metrics,
-        "seconds": round(time.perf_counter() - throughput.started, 1),
         "gpu": torch.cuda.get_device_name() if lm.device.type == "cuda" else None,
         "commit": _commit(),
     }
@@ -162,7 +184,12 @@ def _trainer(run: ReaderRun, *, folder: Path, throughput: Throughput, on_gpu: bo
         num_sanity_val_steps=0,
         log_every_n_steps=50,
         logger=CSVLogger(str(folder), name="", version=""),
-        callbacks=[throughput, LearningRateMonitor(logging_interval="step"), checkpoint],
+        callbacks=[
+            throughput,
+            LearningRateMonitor(logging_interval="step"),
+            TQDMProgressBar(refresh_rate=20),  # reading a loss off the GPU holds up the steps behind it
+            checkpoint,
+        ],
         enable_model_summary=False,
     )
 

@@ -7,14 +7,15 @@ same chunk.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count as count_from
-from multiprocessing import get_context
+from typing import Generic, TypeVar
 
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from widedeep_kb.keys import ranges_of
 from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
 from widedeep_kb.phrasings import relation_paraphrases
 from widedeep_kb.schema import default_statement
@@ -23,6 +24,10 @@ from widedeep_kb.training.build_chunk import build_chunk
 from widedeep_kb.training.chunk import Chunk
 from widedeep_kb.training.examples import CHAT_MARK, UNCUED_WEIGHT, Example, Phraser, absent_example, candidate_facts
 from widedeep_kb.training.fact_table import FactTable
+from widedeep_kb.training.piece_tokenizer import PieceTokenizer
+from widedeep_kb.training.workers import in_order, start_server
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,10 @@ class Ingredients:
     Attributes:
         tables: real facts; may be empty.
         kept_out_subjects, kept_out_relations: names that synthetic facts must not use.
-        tokenizer_path, gguf_file: where workers load the tokenizer from.
+        tokenizer_path, gguf_file: where the tokenizer is loaded from.
         chat_prompt: the text of a chat prompt with `examples.CHAT_MARK` in the user's place, or None.
         end_id, chat_end_id: tokens that end an answer.
+        loaded_tokenizer: the tokenizer itself, where there is one already: reading one from a GGUF file takes seconds.
     """
 
     tables: tuple[FactTable, ...]
@@ -79,9 +85,12 @@ class Ingredients:
     chat_prompt: str | None
     end_id: int
     chat_end_id: int
+    loaded_tokenizer: PreTrainedTokenizerBase | None = field(default=None, repr=False, compare=False)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Load the tokenizer."""
+        """The tokenizer, loaded if need be."""
+        if self.loaded_tokenizer is not None:
+            return self.loaded_tokenizer
         options = {"gguf_file": self.gguf_file} if self.gguf_file else {}
         return AutoTokenizer.from_pretrained(self.tokenizer_path, **options)
 
@@ -134,18 +143,21 @@ def merge_tables(tables: Sequence[FactTable]) -> FactTable:
 
 def sample_subjects(table: FactTable, rng: np.random.Generator, *, num_facts: int) -> FactTable:
     """Whole subjects, drawn at random until there are about `num_facts` facts."""
-    members = table.members()
-    chosen, total = [], 0
-    for i in rng.permutation(len(members)):
-        chosen.append(members[i])
-        total += len(members[i])
-        if total >= num_facts:
-            break
-    return table.take(np.concatenate(chosen)) if chosen else table
+    if not len(table):
+        return table
+    order, starts = table.by_subject()
+    subjects = rng.permutation(len(starts) - 1)
+    sizes = np.diff(starts)[subjects]
+    subjects = subjects[: np.searchsorted(np.cumsum(sizes), num_facts) + 1]
+    _, members = ranges_of(starts, subjects)
+    return table.take(order[members])
 
 
-def make_chunk(ingredients: Ingredients, recipe: Recipe, *, seed: int, tokenizer: PreTrainedTokenizerBase) -> Chunk:
+def make_chunk(
+    ingredients: Ingredients, recipe: Recipe, *, seed: int, tokenizer: PreTrainedTokenizerBase | PieceTokenizer
+) -> Chunk:
     """The chunk of one seed."""
+    tokenizer = PieceTokenizer.of(tokenizer)
     rng, np_rng = random.Random(seed), np.random.default_rng(seed)
     batch = generate(
         recipe.synthetic_subjects,
@@ -183,7 +195,7 @@ def make_chunk(ingredients: Ingredients, recipe: Recipe, *, seed: int, tokenizer
     )
 
 
-def _with_short_values(table: FactTable, tokenizer: PreTrainedTokenizerBase) -> FactTable:
+def _with_short_values(table: FactTable, tokenizer: PieceTokenizer) -> FactTable:
     """Check that all values fit (a generator or a corpus may yield one that is too long): cut those at a word."""
     lengths = [len(row) for row in tokenizer([f" {o}" for o in table.objects], add_special_tokens=False).input_ids]
     too_long = [i for i, n in enumerate(lengths) if n > MAX_VALUE_TOKENS]
@@ -237,42 +249,47 @@ def _comparisons(
     return examples, table, replaced
 
 
-_WORKER: dict[str, object] = {}
+@dataclass(frozen=True)
+class ChunkJob(Generic[T]):
+    """Makes and finishes the chunk of a seed; the arguments are those of `chunk_stream`."""
 
+    ingredients: Ingredients
+    recipe: Recipe
+    finish: Callable[[Chunk, int], T]
+    tokenizer: PieceTokenizer
 
-def _start_worker(ingredients: Ingredients, recipe: Recipe) -> None:
-    _WORKER.update(ingredients=ingredients, recipe=recipe, tokenizer=ingredients.tokenizer())
-
-
-def _work(seed: int, share: float) -> Chunk:
-    recipe = _WORKER["recipe"].scaled(share)
-    return make_chunk(_WORKER["ingredients"], recipe, seed=seed, tokenizer=_WORKER["tokenizer"])
+    def __call__(self, seed: int, share: float = 1.0) -> T:
+        """The finished chunk, of `share` of the recipe's size."""
+        chunk = make_chunk(self.ingredients, self.recipe.scaled(share), seed=seed, tokenizer=self.tokenizer)
+        return self.finish(chunk, seed)
 
 
 def chunk_stream(
-    ingredients: Ingredients, recipe: Recipe, *, seed: int, num_workers: int, limit: int | None = None
-) -> Iterator[Chunk]:
-    """Chunks of seeds seed, seed + 1, ..., made ahead by worker processes, in order.
+    ingredients: Ingredients,
+    recipe: Recipe,
+    *,
+    finish: Callable[[Chunk, int], T],
+    seed: int,
+    num_workers: int,
+    limit: int | None = None,
+) -> Iterator[T]:
+    """Chunks of seeds seed, seed + 1, ..., made and finished ahead by worker processes, in order.
 
     The first chunk of each worker is a tenth of the others' size, so that training starts at once.
 
     Args:
         ingredients, recipe: what each chunk is made of.
+        finish: what a worker makes of a chunk and its seed before it is sent back; picklable.
         seed: of the first chunk.
         num_workers: processes; 0 = in this one.
         limit: number of chunks; None = no end.
     """
     seeds = iter(range(seed, seed + limit)) if limit is not None else count_from(seed)
+    if num_workers > 0:
+        start_server([__name__, getattr(finish, "__module__", __name__)])
+    tokenizer = PieceTokenizer(ingredients.tokenizer())
+    job = ChunkJob(replace(ingredients, loaded_tokenizer=None), recipe, finish, tokenizer)
     if num_workers == 0:
-        tokenizer = ingredients.tokenizer()
-        for number in seeds:
-            yield make_chunk(ingredients, recipe, seed=number, tokenizer=tokenizer)
-        return
-    with get_context("spawn").Pool(num_workers, _start_worker, (ingredients, recipe)) as pool:
-        waiting = []
-        while True:
-            while len(waiting) < 2 * num_workers and (number := next(seeds, None)) is not None:
-                waiting.append(pool.apply_async(_work, (number, 0.1 if number < seed + num_workers else 1.0)))
-            if not waiting:
-                return
-            yield waiting.pop(0).get()
+        yield from map(job, seeds)
+    else:
+        yield from in_order(job, seeds, num_workers=num_workers, first_share=0.1)
