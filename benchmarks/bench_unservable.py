@@ -85,8 +85,8 @@ def load(args: argparse.Namespace, memory: KnowledgeMemory) -> Loaded:
     facts, questions = [], {}
     for name in (*PREPARED_DOMAINS, "pararel"):
         corpus = load_corpus(name, data_dir=args.data_dir if name == "pararel" else args.prepared_dir)
-        short = short_facts(corpus.facts, memory.lm)
-        facts.append(sample_subjects(short, max_facts=args.num_facts, seed=args.seed))
+        drawn = sample_subjects(corpus.facts, max_facts=args.num_facts, seed=args.seed)
+        facts.append(short_facts(drawn, memory.lm))
         questions[name] = clear_questions(corpus.questions)[0]
     merged = pl.concat(facts)
     clear = single_answer_facts(merged).select("fact_id")

@@ -37,7 +37,7 @@ class DomainSample:
 
     Attributes:
         name: of the domain.
-        facts: live, in `FACT_SCHEMA`, whole subjects.
+        facts: live, in `FACT_SCHEMA`: whole subjects, but for values that no memory takes.
         questions: by phrasing class.
         left_out: numbers of facts and questions not used, by reason.
     """
@@ -64,8 +64,8 @@ def draw_domain(
     Raises:
         ValueError: no test question can be asked in some phrasing class.
     """
-    short = short_facts(corpus.facts, lm)
-    facts = sample_subjects(short, max_facts=num_facts, seed=seed)
+    drawn = sample_subjects(corpus.facts, max_facts=num_facts, seed=seed)
+    facts = short_facts(drawn, lm)
     askable = single_answer_facts(facts).sample(fraction=1.0, shuffle=True, seed=seed)
     num_kept = max(1, askable.height // _DEV_SHARE)
     own, left_out = clear_questions(corpus.questions)
@@ -80,7 +80,7 @@ def draw_domain(
         if parts[1].is_empty():
             raise ValueError(f"{corpus.name}: no {phrasing} question with one answer among {facts.height} facts")
         questions[phrasing] = QuestionPair(*parts)
-    left_out["facts with a long value"] = corpus.facts.height - short.height
+    left_out["facts with a long value"] = drawn.height - facts.height
     return DomainSample(corpus.name, facts, questions, left_out)
 
 
