@@ -1,0 +1,65 @@
+"""Chunks of the recipe: the same for a seed wherever they are made; whole subjects are sampled."""
+
+import numpy as np
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from widedeep_kb.training.chunk import Chunk
+from widedeep_kb.training.examples import CHAT_MARK
+from widedeep_kb.training.fact_table import FactTable
+from widedeep_kb.training.recipe import Ingredients, Recipe, chunk_stream, sample_subjects
+
+RECIPE = Recipe(synthetic_subjects=20, real_facts=10, num_questions=60)
+
+
+def real_table(num_subjects: int = 8, facts_each: int = 3) -> FactTable:
+    size = num_subjects * facts_each
+    groups = np.arange(size, dtype=np.int64) % num_subjects
+    subjects = [f"Place {g}" for g in groups]
+    relations = [f"relation {i // num_subjects}" for i in range(size)]
+    prefixes = [f"The {r} of {s} is" for r, s in zip(relations, subjects, strict=True)]
+    return FactTable("real", subjects, relations, [f"value {i}" for i in range(size)], prefixes, groups)
+
+
+@pytest.fixture
+def ingredients(tiny_tokenizer: PreTrainedTokenizerFast) -> Ingredients:
+    return Ingredients(
+        tables=(real_table(),),
+        kept_out_subjects=frozenset(),
+        kept_out_relations=frozenset(),
+        tokenizer_path="",
+        gguf_file=None,
+        chat_prompt=f"<|im_start|>user\n{CHAT_MARK}<|im_end|>\n<|im_start|>assistant\n",
+        end_id=1,
+        chat_end_id=2,
+        loaded_tokenizer=tiny_tokenizer,
+    )
+
+
+def with_seed(chunk: Chunk, seed: int) -> tuple[int, Chunk]:
+    """Send a chunk back as it is."""
+    return seed, chunk
+
+
+def test_workers_make_the_chunks_that_this_process_makes(ingredients: Ingredients) -> None:
+    settings = {"finish": with_seed, "seed": 5, "limit": 3}
+    here = list(chunk_stream(ingredients, RECIPE, num_workers=0, **settings))
+    there = list(chunk_stream(ingredients, RECIPE, num_workers=1, **settings))
+    assert [seed for seed, _ in there] == [5, 6, 7]
+    assert len(there[0][1]) < len(there[1][1]) / 5, "the first chunk of a worker is a tenth"
+    for (_, one), (_, other) in zip(here[1:], there[1:], strict=True):
+        assert np.array_equal(one.input_ids, other.input_ids)
+        assert np.array_equal(one.candidates, other.candidates)
+        assert np.array_equal(one.facts.chunk_tokens, other.facts.chunk_tokens)
+
+
+def test_whole_subjects_are_sampled_until_there_are_enough() -> None:
+    table, rng = real_table(), np.random.default_rng(0)
+    for wanted in (1, 3, 4, 10, 24, 100):
+        sample = sample_subjects(table, rng, num_facts=wanted)
+        names, counts = np.unique(sample.subjects, return_counts=True)
+        assert set(counts) == {3}
+        assert len(names) == min(8, -(-wanted // 3))
+        assert len(set(sample.objects)) == len(sample)
+    drawn = {tuple(sorted(set(sample_subjects(table, rng, num_facts=3).subjects))) for _ in range(100)}
+    assert len(drawn) == 8, "every subject is drawn some time"
