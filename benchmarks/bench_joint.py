@@ -52,7 +52,7 @@ from widedeep_kb.training.questions import CLASSES, JointBatch, Questions
 ARMS = ("none", "joint", "wide", "deep", "ensemble")
 RELATIONS = ("country", "time zone")  # what can be guessed of a city from its name
 NUM_SHOTS, MAX_NEW_TOKENS = 5, 24
-RESULT = "result.json"
+RESULT, UNSEEN = "result.json", "unseen"
 
 
 class Split(NamedTuple):
@@ -184,7 +184,7 @@ def run_arm(args: argparse.Namespace, lm: FrozenLM, split: Split, templates: dic
         right |= {f"{prefix}{name}": outcomes for name, outcomes in found.items()}
     memory.use_wide, memory.use_deep = False, True
     system = MemorySystem(memory, max_new_tokens=MAX_NEW_TOKENS, batch_size=args.eval_batch_size)
-    right |= ask_unseen(system, split.unseen, batch_size=args.eval_batch_size, label="unseen")
+    right |= ask_unseen(system, split.unseen, batch_size=args.eval_batch_size, label=UNSEEN)
     if args.arm == "none":
         right |= bare_llm(lm, split, batch_size=args.eval_batch_size)
     return {"right": right, **figures}
@@ -198,7 +198,7 @@ def bare_llm(lm: FrozenLM, split: Split, *, batch_size: int) -> dict[str, list[i
     for prompt_format in PROMPT_FORMATS:
         if not prompt_format.is_chat:
             system.prompt_format = prompt_format
-            label = f"unseen, bare LLM, {prompt_format.name}"
+            label = f"{UNSEEN}, bare LLM, {prompt_format.name}"
             found |= ask_unseen(system, split.unseen, batch_size=batch_size, label=label)
     return found
 
@@ -217,7 +217,7 @@ def run_ensemble(args: argparse.Namespace, lm: FrozenLM, templates: dict[str, li
 
 
 def summarise(folder: Path) -> None:
-    """Print a JSON object for each result, the paired differences to joint, and a table."""
+    """Print a JSON object for each result, the paired differences of joint to the others, and a table."""
     results = [json.loads(path.read_text()) for path in sorted(folder.glob(f"*/{RESULT}"))]
     if not results:
         raise ValueError(f"{folder} holds no */{RESULT}")
@@ -225,24 +225,42 @@ def summarise(folder: Path) -> None:
     for result in results:
         by_arm[result["arm"]][result["seed"]] = result["right"]
         print(json.dumps({key: value for key, value in result.items() if key != "right"}))
-    for arm in [name for name in by_arm if name != "joint"]:
-        for label in (*CLASSES, "unseen"):
-            pairs = [(by_arm["joint"].get(s, {}).get(label), r.get(label)) for s, r in by_arm[arm].items()]
-            parts = [np.subtract(a, b) for a, b in pairs if a and b and len(a) == len(b)]
-            if parts:
-                interval = bootstrap_interval(np.concatenate(parts).astype(np.float64))
-                low, high = round(interval.low, 3), round(interval.high, 3)
-                line = {"joint minus": arm, "class": label, "mean": round(interval.mean, 3), "interval": [low, high]}
-                print(json.dumps({**line, "seeds": len(parts)}))
+    for arm, seeds in by_arm.items():
+        if "joint" in by_arm and arm != "joint":
+            print_differences(by_arm["joint"], seeds, arm=arm)
     print("| arm | class | questions | mean | each seed |\n|---|---|---|---|---|")
     for arm, seeds in by_arm.items():
-        labels = dict.fromkeys(label for right in seeds.values() for label in right)
-        for label in labels:
-            means = [float(np.mean(right[label])) for _, right in sorted(seeds.items()) if right.get(label)]
-            if means:
-                size = len(next(right[label] for right in seeds.values() if right.get(label)))
+        for label in dict.fromkeys(label for right in seeds.values() for label in right):
+            outcomes = [right[label] for _, right in sorted(seeds.items()) if right.get(label)]
+            if outcomes:
+                means = [float(np.mean(part)) for part in outcomes]
                 each = " ".join(f"{mean:.3f}" for mean in means)
-                print(f"| {arm} | {label} | {size} | {np.mean(means):.3f} | {each} |")
+                print(f"| {arm} | {label} | {len(outcomes[0])} | {np.mean(means):.3f} | {each} |")
+
+
+def print_differences(
+    joint: dict[int, dict[str, list[int]]], other: dict[int, dict[str, list[int]]], *, arm: str
+) -> None:
+    """Print joint minus another arm on the same questions, by class, with a paired 95 % interval.
+
+    Seeds are paired; the arm that is not trained is compared with every seed, on unseen subjects only.
+    """
+    labels = [(name, name) for name in (*CLASSES, UNSEEN)]
+    if arm == "none":
+        (untrained,) = list(other.values())[:1]
+        other = dict.fromkeys(joint, untrained)
+        labels = [(UNSEEN, name) for name in untrained if name.startswith(UNSEEN) and "/" not in name]
+    for ours, theirs in labels:
+        pairs = [(right.get(ours), other.get(seed, {}).get(theirs)) for seed, right in sorted(joint.items())]
+        pairs = [(a, b) for a, b in pairs if a and b]
+        if any(len(a) != len(b) for a, b in pairs):
+            raise ValueError(f"joint and {arm} were asked different numbers of questions of the class {theirs!r}")
+        parts = [np.subtract(a, b) for a, b in pairs]
+        if parts:
+            interval = bootstrap_interval(np.mean(parts, axis=0) if ours == UNSEEN else np.concatenate(parts))
+            low, high = round(interval.low, 3), round(interval.high, 3)
+            line = {"joint minus": arm, "class": theirs, "mean": round(interval.mean, 3), "interval": [low, high]}
+            print(json.dumps({**line, "seeds": len(parts)}))
 
 
 def main(argv: list[str] | None = None) -> int:
