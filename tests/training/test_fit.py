@@ -123,6 +123,16 @@ def test_rows_of_facts_not_asked_for_stay(tiny_frozen_lm: MakeLM, config: FitCon
     assert (memory.store.table.momentum != momentum).sum() == 1
 
 
+def test_rows_with_little_to_learn_hardly_move(tiny_frozen_lm: MakeLM, config: FitConfig) -> None:
+    moved = []
+    for eps in (1e-6, 1e6):
+        memory = open_memory(tiny_frozen_lm("llama"))
+        before = rows_by_fact(memory)
+        fit(memory, replace(config, deep=False, steps=2, row_eps=eps))
+        moved.append(max((rows - before[name]).abs().max().item() for name, rows in rows_by_fact(memory).items()))
+    assert moved[0] > 0.1 and moved[1] < 0.01
+
+
 def test_an_erased_fact_stays_erased(tiny_frozen_lm: MakeLM, config: FitConfig) -> None:
     memory = open_memory(tiny_frozen_lm("llama"))
     gone = memory.store.catalogue.find(subject="Quandor").ordinals

@@ -16,6 +16,9 @@ class FitConfig:
         wide: train and read the rows of the asked facts; False = deep only.
         deep: train and read the deep memory, made afresh where there is none; False = wide only.
         row_lr: step size of the rows (row-wise Adagrad).
+        row_eps: gradient (root mean square over a row, loss summed over the answer's tokens) at which a row moves by
+            half of its step, so that rows that answer already hardly move: their gradients are below 0.01, those of
+            wrong answers 0.1 to 1.
         dense_lr: peak learning rate of the deep memory (AdamW).
         adapter_lr: peak learning rate of the adapters, if they are trained: they know how to read already (AdamW).
         num_subkeys: a new deep memory has this number squared of slots.
@@ -42,6 +45,7 @@ class FitConfig:
     wide: bool = True
     deep: bool = True
     row_lr: float = 0.02
+    row_eps: float = 0.1
     dense_lr: float = 2e-3
     adapter_lr: float = 2e-4
     num_subkeys: int = 64
@@ -60,7 +64,9 @@ class FitConfig:
     resume_from: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "num_subkeys", "validate_every", "row_lr", "dense_lr", "adapter_lr"):
+        sizes = ("steps", "batch_size", "num_subkeys", "validate_every")
+        rates = ("row_lr", "row_eps", "dense_lr", "adapter_lr")
+        for name in (*sizes, *rates):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         for name in ("wide_dropout", "unrelated_share", "own_share"):

@@ -35,7 +35,7 @@ class JointModule(pl.LightningModule):
         super().__init__()
         self.memory, self.config = memory, config
         self.reader = memory.reader
-        self.trainer_of_rows = memory.store.table.trainable(config.row_lr)
+        self.trainer_of_rows = memory.store.table.trainable(config.row_lr, eps=config.row_eps)
         self.losses: list[Tensor] = []  # of each step, detached
         self._right: list[tuple[Tensor, Tensor]] = []
 
@@ -63,7 +63,10 @@ class JointModule(pl.LightningModule):
             parameter.grad = None
 
     def rows(self, batch: JointBatch, *, is_trainable: Tensor | None = None) -> Tensor:
-        """Rows [B, R, D] float32 from the table, zeros where there is none; those marked [B, R] learn."""
+        """Rows [B, R, D] float32 from the table, zeros where there is none; those marked [B, R] learn.
+
+        Their gradient is that of the loss summed over answer tokens, whatever the batch size: `row_eps` is in its unit.
+        """
         is_row, table = batch.row_ids >= 0, self.memory.store.table
         out = torch.zeros(*batch.row_ids.shape, table.embedding_dim, device=batch.row_ids.device)
         if not is_row.any():
@@ -73,6 +76,9 @@ class JointModule(pl.LightningModule):
             found = table.lookup_rows(ids)
         else:
             found = self.trainer_of_rows.lookup(ids, is_trainable[is_row].to(ids.device))
+            if found.requires_grad:
+                num_positions = (batch.labels != IGNORED).sum().to(found.device)
+                found.register_hook(lambda gradient: gradient * num_positions)
         return out.masked_scatter(is_row.unsqueeze(-1), found.to(out.device))
 
     def answer_logits(
