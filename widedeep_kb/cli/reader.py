@@ -18,6 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--materials", type=Path, help="folder of prepared materials; default: synthetic facts only")
     parser.add_argument("--data-dir", type=Path, help="prepare the materials from the public data sets in this folder")
     parser.add_argument("--prepared-dir", type=Path, default=Path("data"), help="folder of data/<name>/prepare.py")
+    parser.add_argument(
+        "--all-domains",
+        action="store_true",
+        help="train on the evaluation domains too, but for a fifth of their subjects",
+    )
     parser.add_argument("--steps", type=int, default=12000, help="length of the schedule")
     parser.add_argument("--batch-size", type=int, default=512, help="questions in a step")
     parser.add_argument("--lr", type=float, default=2e-3)
@@ -58,7 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
         folder = args.materials or args.output / "materials"
         prepared = prepare_materials(
-            lm.tokenizer, data_dir=args.data_dir, prepared_dir=args.prepared_dir, end_id=lm.newline_id
+            lm.tokenizer,
+            data_dir=args.data_dir,
+            prepared_dir=args.prepared_dir,
+            end_id=lm.newline_id,
+            leave_out=not args.all_domains,
         )
         save_materials(prepared, folder)
         args.materials = folder

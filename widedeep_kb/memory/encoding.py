@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -51,7 +52,7 @@ def pad_rows(rows: Sequence[Sequence[int]], *, fill: int = NO_TOKEN, width: int 
     lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
     width = int(lengths.max(initial=1)) if width is None else width
     out = np.full((len(rows), width), fill, dtype=np.int32)
-    flat = np.fromiter((token for row in rows for token in row), dtype=np.int32, count=int(lengths.sum()))
+    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(lengths.sum()))
     out[np.arange(width)[None, :] < lengths[:, None]] = flat
     return out
 

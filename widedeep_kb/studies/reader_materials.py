@@ -1,7 +1,8 @@
-"""Materials of the shipped reader: real training tables without the evaluation domains, and validation questions.
+"""Materials of a reader's training: real training tables, what must not occur in training, and validation questions.
 
-The six evaluation domains are all left out at once: no training fact shares a subject name, a relation string or a
-phrasing with any of them, and synthetic facts use none of their names.
+Either the six evaluation domains are all left out at once: no training fact shares a subject name, a relation string
+or a phrasing with any of them, and synthetic facts use none of their names. Or they are trained on as well, but for a
+fifth of their subjects, which are asked about.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from widedeep_kb.sources.overlap import exclude
 from widedeep_kb.studies.insertion import insertion_chunk
 from widedeep_kb.synthetic import generate
 from widedeep_kb.training.chunk import Chunk
-from widedeep_kb.training.corpora import keep_out, training_table
+from widedeep_kb.training.corpora import keep_out, split_by_subject, training_table
 from widedeep_kb.training.fact_table import FactTable
 from widedeep_kb.training.materials import Materials
 from widedeep_kb.training.recipe import synthetic_table
@@ -37,7 +38,13 @@ _SYNTHETIC_SEED = 900_001  # of the validation facts; training uses other seeds
 
 
 def prepare_materials(
-    tokenizer: PreTrainedTokenizerBase, *, data_dir: Path, prepared_dir: Path, end_id: int, num_questions: int = 400
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    data_dir: Path,
+    prepared_dir: Path,
+    end_id: int,
+    num_questions: int = 400,
+    leave_out: bool = True,
 ) -> Materials:
     """Read the corpora and build the materials.
 
@@ -47,20 +54,26 @@ def prepare_materials(
         prepared_dir: folder of the prepared ones (the repository's `data`).
         end_id: line break token.
         num_questions: of each phrasing class of each validation set.
+        leave_out: leave the evaluation domains out of training; otherwise just a fifth of their subjects.
 
     Raises:
         ValueError: a data set is missing.
     """
     evaluation = [load_corpus(name, data_dir=prepared_dir) for name in PREPARED_DOMAINS]
     evaluation += [load_corpus(name, data_dir=data_dir) for name in PUBLIC_DOMAINS]
-    training = exclude([load_corpus(name, data_dir=data_dir) for name in TRAINING_SETS], evaluation)
-    kept_out = keep_out(evaluation)
+    training = [load_corpus(name, data_dir=data_dir) for name in TRAINING_SETS]
+    if leave_out:
+        training, kept_out = exclude(training, evaluation), keep_out(evaluation)
+    else:
+        halves = [split_by_subject(corpus, seed=2, share=0.2) for corpus in evaluation]
+        training, evaluation = training + [known for known, _ in halves], [unseen for _, unseen in halves]
+        kept_out = keep_out([], subjects_only=evaluation)
     validation = {}
     for corpus in evaluation:
         table = _short(training_table(corpus, seed=1, max_facts=20_000, is_unique=False), tokenizer)[0]
         validation[corpus.name] = insertion_chunk(tokenizer, table, num_questions=num_questions, seed=5, end_id=end_id)
     validation |= synthetic_validation(tokenizer, end_id=end_id, num_questions=num_questions)
-    tables = [training_table(c, seed=0, max_facts=TRAINING_SETS[c.name]) for c in training]
+    tables = [training_table(c, seed=0, max_facts=TRAINING_SETS.get(c.name, 40_000)) for c in training]
     return Materials(tuple(tables), kept_out.subjects, kept_out.relations, validation)
 
 

@@ -40,13 +40,16 @@ def build_chunk(
     tokenizer = PieceTokenizer.of(tokenizer)
     prompt_rows = tokenizer([e.prompt for e in examples], add_special_tokens=False).input_ids
     is_short = np.array([0 < len(row) <= MAX_PROMPT_TOKENS for row in prompt_rows])
-    answers = tokenizer([f" {e.answer or ''}" for e in examples], add_special_tokens=False).input_ids
+    answers = tokenizer([f" {e.answer or e.continuation}" for e in examples], add_special_tokens=False).input_ids
     is_short &= np.array([len(row) <= MAX_VALUE_TOKENS for row in answers])
     kept = np.flatnonzero(is_short)
     rows, starts = [], []
     for i in kept.tolist():
         example, prompt = examples[i], prompt_rows[i]
-        ending = [] if example.answer is None else [*answers[i], chat_end_id if example.is_chat else end_id]
+        if example.answer is not None:
+            ending = [*answers[i], chat_end_id if example.is_chat else end_id]
+        else:
+            ending = answers[i] if example.continuation else []
         rows.append([*prompt, *ending])
         starts.append(len(prompt))
     targets = np.array(

@@ -6,7 +6,7 @@ In: names of corpora and folders. Out: `FactTable`s and the names that no traini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -42,6 +42,18 @@ def keep_out(evaluation: Sequence[Corpus], *, subjects_only: Sequence[Corpus] = 
         relations=frozenset(normalise_text(r) for c in evaluation for r in c.facts["relation"].unique().to_list()),
         templates=frozenset().union(*(template_texts(c.templates) for c in evaluation)) if evaluation else frozenset(),
     )
+
+
+def split_by_subject(corpus: Corpus, *, seed: int, share: float) -> tuple[Corpus, Corpus]:
+    """A corpus in two that share no subject name, `share` of the names in the second; both keep all templates."""
+    names = normalise_texts(corpus.facts["subject"])
+    chosen = names.unique().sort().sample(fraction=share, shuffle=True, seed=seed)
+    is_second = names.is_in(chosen.implode())
+    parts = []
+    for facts in (corpus.facts.filter(~is_second), corpus.facts.filter(is_second)):
+        is_ours = pl.col("fact_id").is_null() | pl.col("fact_id").is_in(facts["fact_id"].implode())
+        parts.append(replace(corpus, facts=facts, questions=corpus.questions.filter(is_ours)))
+    return parts[0], parts[1]
 
 
 def training_table(corpus: Corpus, *, seed: int, max_facts: int | None = None, is_unique: bool = True) -> FactTable:

@@ -31,6 +31,7 @@ class Example:
         target: the fact that answers, -1 where none does.
         is_chat: the prompt ends in the chat template's assistant turn.
         kind: the class it is reported under.
+        continuation: where memory is to stay silent: words that an answer may begin with, silent as well.
     """
 
     prompt: str
@@ -39,6 +40,7 @@ class Example:
     target: int
     is_chat: bool = False
     kind: str = ""
+    continuation: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ class Phraser:
     """
 
     def __init__(
-        self, chat_prompt: Callable[[str], str] | None, *, split: str = "trained", mix: PhrasingMix = PhrasingMix()  # noqa: B008
+        self,
+        chat_prompt: Callable[[str], str] | None,
+        *,
+        split: str = "trained",
+        mix: PhrasingMix = PhrasingMix(),  # noqa: B008
     ) -> None:
         self.frames = frames(split)
         self.wrappers = [w for w in wrappers(split) if w not in (RAW, CANONICAL)]
@@ -123,7 +129,12 @@ class Phraser:
 def absent_example(phraser: Phraser, table: FactTable, fact: int, rng: random.Random) -> Example:
     """A question about a property that memory does not hold, though it holds others of its subject."""
     asked = phraser.example(table, fact, rng, kind="absent")
-    return replace(asked, answer=None, target=fact)
+    return replace(asked, answer=None, target=fact, continuation=continuation(table, rng))
+
+
+def continuation(table: FactTable, rng: random.Random) -> str:
+    """The first words of any object, or nothing: what the LLM may be saying while memory is silent."""
+    return " ".join(rng.choice(table.objects).split()[:4]) if rng.random() < 0.5 else ""
 
 
 class Candidates(NamedTuple):
@@ -145,7 +156,7 @@ def candidate_facts(
 
     The answering fact is always among them, except where the example is to stay silent: then it never is. Seven in ten
     examples get at most `num_few` facts, one in twenty also two facts that the index would not have returned. In four
-    of ten the weights say nothing, so that the reader learns to choose by meaning as well.
+    of ten the weights say nothing (all are equal and low), so that the reader learns to choose by meaning as well.
 
     Args:
         examples: Q examples.
@@ -168,7 +179,8 @@ def candidate_facts(
     extra[extra == targets] = -1
     found = np.concatenate([np.where(is_silent, -1, targets), found, extra], axis=1)
     weights = np.concatenate([target_weight, weights, np.full(extra.shape, UNCUED_WEIGHT)], axis=1)
-    weights = np.where(rng.random((len(examples), 1)) < 0.4, UNCUED_WEIGHT, weights)
+    alike = rng.uniform(0.05, 0.25, (len(examples), 1))
+    weights = np.where(rng.random((len(examples), 1)) < 0.4, alike, weights)
     order = np.argsort(found < 0, axis=1, kind="stable")[:, :num_candidates]
     found, weights = np.take_along_axis(found, order, axis=1), np.take_along_axis(weights, order, axis=1)
     return Candidates(found, np.where(found >= 0, weights, 0.0).astype(np.float32))

@@ -95,6 +95,7 @@ def ingredients_for(
         chat_prompt=lm.chat_prompt(CHAT_MARK) if has_chat else None,
         end_id=lm.newline_id,
         chat_end_id=lm.chat_end_id,
+        loaded_tokenizer=lm.tokenizer,
     )
 
 
@@ -137,14 +138,16 @@ def train_reader(
     )
     throughput = Throughput()
     trainer = _trainer(run, folder=folder, throughput=throughput, on_gpu=lm.device.type == "cuda")
+    data = ReaderData(stream, validation)
     with compiled_layers(lm) if run.compile_layers else nullcontext():
-        trainer.fit(
-            module, datamodule=ReaderData(stream, validation), ckpt_path=str(resume_from) if resume_from else None
-        )
+        trainer.fit(module, datamodule=data, ckpt_path=str(resume_from) if resume_from else None)
+    seconds = time.perf_counter() - throughput.started
+    metrics = dict(trainer.callback_metrics)
     trainer.save_checkpoint(folder / "last.ckpt")
     reader.save(folder / "reader")
-    seconds = time.perf_counter() - throughput.started
-    metrics = {k: round(float(v), 5) for k, v in trainer.callback_metrics.items()}
+    if validation:
+        metrics |= trainer.validate(module, datamodule=data, verbose=False)[0]
+    metrics = {k: round(float(v), 5) for k, v in metrics.items()}
     metrics |= {
         "questions": throughput.questions,
         "tokens": stream.num_tokens,

@@ -20,9 +20,18 @@ from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
 from widedeep_kb.phrasings import relation_paraphrases
 from widedeep_kb.schema import default_statement
 from widedeep_kb.synthetic import SyntheticBatch, comparison_questions, generate, unrelated_prompts
+from widedeep_kb.synthetic.unrelated_about import unrelated_about
 from widedeep_kb.training.build_chunk import build_chunk
 from widedeep_kb.training.chunk import Chunk
-from widedeep_kb.training.examples import CHAT_MARK, UNCUED_WEIGHT, Example, Phraser, absent_example, candidate_facts
+from widedeep_kb.training.examples import (
+    CHAT_MARK,
+    UNCUED_WEIGHT,
+    Example,
+    Phraser,
+    absent_example,
+    candidate_facts,
+    continuation,
+)
 from widedeep_kb.training.fact_table import FactTable
 from widedeep_kb.training.piece_tokenizer import PieceTokenizer
 from widedeep_kb.training.workers import in_order, start_server
@@ -49,8 +58,8 @@ class Recipe:
     real_facts: int = 12000
     num_questions: int = 40000
     synthetic_share: float = 0.7
-    unrelated: float = 0.07
-    absent: float = 0.05
+    unrelated: float = 0.15
+    absent: float = 0.08
     comparison: float = 0.05
     num_candidates: int = 32
 
@@ -169,7 +178,14 @@ def make_chunk(
     real = [_sample_real(ingredients.tables, recipe.real_facts, np_rng)] if ingredients.tables else []
     table = merge_tables([synthetic, *real])
     num_synthetic, phraser = len(synthetic), ingredients.phraser()
-    examples = _questions(table, num_synthetic, recipe=recipe, phraser=phraser, rng=rng)
+    examples = _questions(
+        table,
+        num_synthetic,
+        recipe=recipe,
+        phraser=phraser,
+        rng=rng,
+        excluded_relations=ingredients.kept_out_relations,
+    )
     count = round(recipe.comparison * recipe.num_questions)
     compared, facts, replaced = _comparisons(batch, phraser, rng=rng, count=count)
     candidates = candidate_facts([*examples, *compared], table, np_rng, num_candidates=recipe.num_candidates)
@@ -212,7 +228,13 @@ def _sample_real(tables: Sequence[FactTable], num_facts: int, rng: np.random.Gen
 
 
 def _questions(
-    table: FactTable, num_synthetic: int, *, recipe: Recipe, phraser: Phraser, rng: random.Random
+    table: FactTable,
+    num_synthetic: int,
+    *,
+    recipe: Recipe,
+    phraser: Phraser,
+    rng: random.Random,
+    excluded_relations: frozenset[str],
 ) -> list[Example]:
     num_unrelated = round(recipe.unrelated * recipe.num_questions)
     num_about = recipe.num_questions - num_unrelated - round(recipe.comparison * recipe.num_questions)
@@ -224,11 +246,41 @@ def _questions(
             examples.append(absent_example(phraser, table, fact, rng))
         else:
             examples.append(phraser.example(table, fact, rng, kind="synthetic" if is_synthetic else "real"))
-    for text in unrelated_prompts(rng, num_unrelated):
+    return examples + _unrelated(
+        table, num_synthetic, count=num_unrelated, phraser=phraser, rng=rng, excluded_relations=excluded_relations
+    )
+
+
+def _unrelated(
+    table: FactTable,
+    num_synthetic: int,
+    *,
+    count: int,
+    phraser: Phraser,
+    rng: random.Random,
+    excluded_relations: frozenset[str],
+) -> list[Example]:
+    """Questions that no fact answers: three in four hold the name of a subject whose facts are in memory."""
+    order, starts = table.by_subject()
+    first_real = int(
+        np.searchsorted(table.groups[order[starts[:-1]]], table.groups[:num_synthetic].max(initial=-1) + 1)
+    )
+    relations: dict[str, set[str]] = {}
+    for subject, relation in zip(table.subjects, table.relations, strict=True):
+        relations.setdefault(subject.lower(), set()).add(relation)
+    examples = []
+    for text in unrelated_prompts(rng, count):
+        is_real = first_real < len(starts) - 1 and rng.random() < 0.5
+        group = rng.randrange(first_real, len(starts) - 1) if is_real else rng.randrange(max(1, first_real))
+        subject = table.subjects[order[starts[group]]]
+        if rng.random() < 0.75 and subject.strip():
+            held = relations[subject.lower()]
+            text = unrelated_about(rng, subject, relations=held, excluded_relations=excluded_relations)  # noqa: PLW2901
+            key_text = text
+        else:
+            key_text = f"{text} {subject}"  # its facts are in memory though the LLM does not see its name
         prompt, is_chat = phraser.prompt(text, rng)
-        # The index is asked with the words of some fact as well, so that facts are in memory and must be ignored.
-        fact = rng.randrange(len(table))
-        examples.append(Example(prompt, f"{text} {table.subjects[fact]}", None, -1, is_chat, "unrelated"))
+        examples.append(Example(prompt, key_text, None, -1, is_chat, "unrelated", continuation(table, rng)))
     return examples
 
 
