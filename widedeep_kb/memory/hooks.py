@@ -130,20 +130,23 @@ class MemoryHooks:
 
     def _read(self, index: int, hidden: Tensor) -> Tensor:
         binding, adapter = self.binding, self.reader.adapters[index]
+        reads_deep = binding.use_deep and self.reader.has_deep
+        if binding.rows is None and not reads_deep:
+            return hidden
         normed = layer_norm_like(adapter.norm, hidden)
         wide = deep_mass = None
-        addition = torch.zeros((), device=hidden.device)
+        additions = []
         if binding.rows is not None:
             memory = self._project(index, hidden.shape[0])
             wide = adapter(normed, memory, cues=binding.cues, needs_weights=binding.needs_weights)
-            addition = wide.addition
-        if binding.use_deep and self.reader.has_deep:
+            additions.append(wide.addition)
+        if reads_deep:
             threshold = self.reader.config.null_threshold
             deep, deep_mass = self.reader.deep_readers[index](normed, self.reader.deep_pool, null_threshold=threshold)
-            addition = addition + deep
+            additions.append(deep)
         if binding.observe is not None:
             binding.observe(index, wide, deep_mass)
-        return hidden + addition.to(hidden.dtype)
+        return hidden + sum(additions[1:], additions[0]).to(hidden.dtype)
 
     def _project(self, index: int, batch_size: int) -> ProjectedMemory:
         binding = self.binding
