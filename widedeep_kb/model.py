@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -174,10 +174,44 @@ class KnowledgeMemory:
         return binding, recall
 
     @torch.inference_mode()
+    def relevant(self, binding: Binding, input_ids: Tensor, attention_mask: Tensor | None = None) -> Binding:
+        """`binding` without the rows of questions that the reader's gate shuts out: one more pass over the prompts.
+
+        Args:
+            binding: the memory of B prompts.
+            input_ids: [B, T] prompts.
+            attention_mask: [B, T], 0 = padding.
+        """
+        if binding.rows is None or not self.reader.gate.is_set:
+            return binding
+        mass = self.prompt_mass(binding, input_ids, attention_mask)
+        is_open = self.reader.gate(mass, binding.weights)
+        rows = binding.rows * is_open[:, None, None] if is_open.any() else None
+        return replace(binding, rows=rows, weights=binding.weights * is_open[:, None], projected={})
+
+    @torch.inference_mode()
+    def prompt_mass(self, binding: Binding, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Attention on the rows of `binding` at the last token of each prompt: [B, adapters, heads] float32."""
+        found: list[Tensor] = []
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        places = torch.arange(mask.shape[1], device=mask.device)
+        last = (mask * places).argmax(1)
+
+        def observe(_index: int, wide: AdapterOutput | None, _deep_mass: Tensor | None) -> None:
+            found.append(wide.mass[torch.arange(len(last), device=last.device), :, last].float())
+
+        with self.hooks.bind(replace(binding, observe=observe, needs_weights=False, projected={})):
+            self.lm.decoder(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+        return torch.stack(found, dim=1)
+
+    @torch.inference_mode()
     def forward(
         self, input_ids: Tensor, *, texts: Sequence[str] | None = None, **kwargs: object
     ) -> CausalLMOutputWithPast:
-        """The LLM's forward pass with memory; `texts` (default: the decoded prompts) say which facts are read."""
+        """The LLM's forward pass with memory; `texts` (default: the decoded prompts) say which facts are read.
+
+        The relevance gate is not asked: where the prompt ends is for `generate` and `ask` to know.
+        """
         binding, _ = self.binding(
             texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask"))
         )
@@ -196,7 +230,7 @@ class KnowledgeMemory:
         binding, _ = self.binding(
             texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask"))
         )
-        with self.hooks.bind(binding):
+        with self.hooks.bind(self.relevant(binding, input_ids, kwargs.get("attention_mask"))):
             return self.lm.model.generate(input_ids=input_ids, **kwargs)
 
     def user_texts(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[str]:
@@ -235,11 +269,12 @@ class KnowledgeMemory:
         started = time.perf_counter()
         trace = _Trace()
         binding, recall = self.binding(questions, observe=trace.observe)
-        input_ids, attention_mask = left_pad(rows, pad_id=self.lm.tokenizer.pad_token_id)
-        with self.hooks.bind(binding):
+        padded = left_pad(rows, pad_id=self.lm.tokenizer.pad_token_id)
+        input_ids, attention_mask = (tensor.to(self.lm.device) for tensor in padded)
+        with self.hooks.bind(self.relevant(binding, input_ids, attention_mask)):
             output = self.lm.model.generate(
-                input_ids=input_ids.to(self.lm.device),
-                attention_mask=attention_mask.to(self.lm.device),
+                input_ids=input_ids,
+                attention_mask=attention_mask,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 eos_token_id=end_ids(self.lm),

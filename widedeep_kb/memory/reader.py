@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.adapter import WideAdapter
 from widedeep_kb.memory.deep import DeepPool, DeepReader
+from widedeep_kb.memory.gate import RelevanceGate
 from widedeep_kb.memory.writer import Writer
 
 READER_FILE = "reader.safetensors"
@@ -63,7 +64,7 @@ class ReaderConfig:
 
 
 class Reader(nn.Module):
-    """Writer, one wide adapter per adapter layer and, with `num_subkeys`, the deep memory."""
+    """Writer, one wide adapter per adapter layer, the relevance gate and, with `num_subkeys`, the deep memory."""
 
     def __init__(self, config: ReaderConfig) -> None:
         super().__init__()
@@ -79,6 +80,7 @@ class Reader(nn.Module):
             )
             for _ in config.adapter_layers
         )
+        self.gate = RelevanceGate(len(config.adapter_layers), config.num_heads)
         self.deep_pool: DeepPool | None = None
         self.deep_readers = nn.ModuleList()
         if config.num_subkeys:
@@ -105,11 +107,11 @@ class Reader(nn.Module):
             self.writer.state_dict(), f"{config.llm_revision}{config.writer_layers}{config.slot_width}"
         )
 
-    def save(self, folder: Path) -> None:
-        """Write `reader.json` and `reader.safetensors` into `folder`."""
+    def save(self, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
+        """Write `reader.json` and `reader.safetensors` (weights as `dtype`) into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
-            name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in self.state_dict().items()
+            name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in self.state_dict().items()
         }
         save_file(tensors, folder / READER_FILE)
         (folder / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1) + "\n")

@@ -1,0 +1,87 @@
+"""The relevance gate: open as made, fitted to tell questions apart; where shut, the LLM is bare bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.gate import RelevanceGate, gate_features
+from widedeep_kb.memory.reader import Reader, ReaderConfig
+from widedeep_kb.model import KnowledgeMemory
+
+MakeLM = Callable[..., FrozenLM]
+FACTS = [{"subject": "Aurora", "relation": "port", "object": "8443"}]
+
+
+def test_a_new_gate_lets_every_question_through() -> None:
+    gate = RelevanceGate(2, 3)
+    assert not gate.is_set
+    assert gate(torch.rand(5, 2, 3), torch.rand(5, 4)).all()
+
+
+def test_features_are_the_log_attention_of_each_head_and_the_best_hit() -> None:
+    mass, weights = torch.tensor([[[0.5, 0.0]]]), torch.tensor([[0.2, 0.8, 0.0]])
+    expected = torch.tensor([[0.501, 0.001]]).log()
+    torch.testing.assert_close(gate_features(mass, weights), torch.cat([expected, torch.tensor([[0.8]])], dim=1))
+
+
+def test_a_fitted_gate_tells_separable_questions_apart_and_a_margin_opens_it() -> None:
+    torch.manual_seed(0)
+    is_answered = torch.rand(400) < 0.5
+    mass = torch.rand(400, 2, 3) * 0.3 + 0.5 * is_answered[:, None, None]
+    weights = torch.full((400, 4), 0.2)
+    gate = RelevanceGate(2, 3)
+    gate.fit(gate_features(mass, weights), is_answered)
+    assert gate.is_set
+    assert (gate(mass, weights) == is_answered).float().mean() > 0.98
+    gate.fit(gate_features(mass, weights), is_answered, margin=50.0)
+    assert gate(mass, weights).all()
+
+
+def memory_of(lm: FrozenLM) -> KnowledgeMemory:
+    """A memory of one fact behind an untrained reader."""
+    torch.manual_seed(0)
+    memory = KnowledgeMemory(lm, Reader(ReaderConfig.for_lm(lm, slot_width=32, num_heads=4, head_dim=16)))
+    memory.write(FACTS)
+    return memory
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_shut_gate_leaves_the_llm_alone_and_an_open_one_nothing_out(tiny_frozen_lm: MakeLM, is_open: bool) -> None:
+    memory = memory_of(tiny_frozen_lm())
+    rows = memory.lm.encode(["port of Aurora", "port of Nowhere"])
+    width = max(map(len, rows))
+    input_ids = torch.tensor([[0] * (width - len(row)) + row for row in rows])
+    attention_mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    texts = ["port of Aurora", "port of Nowhere"]
+    binding, _ = memory.binding(texts)
+    memory.reader.gate.weight.fill_(1e-6)
+    memory.reader.gate.bias.fill_(1.0 if is_open else -1.0)
+    found = memory.relevant(binding, input_ids, attention_mask)
+    assert (found.rows is not None) == is_open
+    arguments = {"attention_mask": attention_mask, "max_new_tokens": 6, "do_sample": False, "pad_token_id": 0}
+    ours = memory.generate(input_ids, texts=texts, **arguments)
+    bare = memory.lm.model.generate(input_ids=input_ids, **arguments)
+    with memory.hooks.bind(binding):
+        ungated = memory.lm.model.generate(input_ids=input_ids, **arguments)
+    assert torch.equal(ours, ungated if is_open else bare)
+
+
+def test_the_mass_is_taken_at_the_last_token_whatever_the_padding(tiny_frozen_lm: MakeLM) -> None:
+    memory = memory_of(tiny_frozen_lm())
+    (row,) = memory.lm.encode(["port of Aurora"])
+    binding, _ = memory.binding(["port of Aurora"])
+    ids, ones, pad = (
+        torch.tensor([row]),
+        torch.ones(1, len(row), dtype=torch.int64),
+        torch.zeros(1, 3, dtype=torch.int64),
+    )
+    plain = memory.prompt_mass(binding, ids, None)
+    left = memory.prompt_mass(binding, torch.cat([pad, ids], 1), torch.cat([pad, ones], 1))
+    right = memory.prompt_mass(binding, torch.cat([ids, pad], 1), torch.cat([ones, pad], 1))
+    assert plain.shape == (1, len(memory.reader.adapters), memory.reader.config.num_heads)
+    torch.testing.assert_close(left, plain, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(right, plain, atol=1e-5, rtol=1e-4)
