@@ -96,7 +96,7 @@ def test_adapters_are_trained_when_asked(tiny_frozen_lm: MakeLM, config: FitConf
     row_format = memory.reader.row_format()
     fit(memory, replace(config, train_adapters=True, deep=False))
     after = dense(memory)
-    assert all(torch.equal(before[n], after[n]) == n.startswith("writer") for n in before)
+    assert all(torch.equal(before[n], after[n]) == n.startswith(("writer", "gate")) for n in before)
     assert memory.reader.row_format() == row_format
 
 
