@@ -121,7 +121,7 @@ class WideAdapter(nn.Module):
         query = self.query(torch.cat([hidden_states, cues.to(hidden_states.dtype)], dim=-1))
         query = query.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # [B, A, T, D]
         weights = None
-        if needs_weights:
+        if needs_weights or query.shape[2] == 1:  # for one token the fused kernel's set-up costs more than it saves
             scores = (query @ memory.keys.transpose(-1, -2)).float() * self.head_dim**-0.5
             weights = torch.softmax(scores.masked_fill(~memory.mask[:, None, None], -torch.inf), dim=-1)
             read = weights.to(memory.values.dtype) @ memory.values
@@ -132,7 +132,7 @@ class WideAdapter(nn.Module):
         content, mass, marked = read[..., : self.head_dim], read[..., self.head_dim], read[..., self.head_dim + 1]
         content = content * sparse_null(mass.unsqueeze(-1), self.null_threshold)
         addition = torch.tanh(self.gate) * self.output(content.transpose(1, 2).flatten(-2))
-        return AdapterOutput(addition, mass, marked, weights)
+        return AdapterOutput(addition, mass, marked, weights if needs_weights else None)
 
 
 def hit_features(weights: Tensor) -> Tensor:
