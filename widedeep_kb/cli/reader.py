@@ -6,6 +6,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from widedeep_kb.lm import FrozenLM
+    from widedeep_kb.training.materials import Materials
 
 HELP = "train a reader for an LLM"
 EXAMPLE = "widedeep-kb reader --llm HuggingFaceTB/SmolLM2-360M --materials materials/ --output readers/smollm2-360m"
@@ -49,7 +54,6 @@ def run(args: argparse.Namespace) -> int:
     from widedeep_kb.lm import load_lm
     from widedeep_kb.memory.reader import Reader, ReaderConfig
     from widedeep_kb.training.lit_module import LossWeights
-    from widedeep_kb.training.materials import Materials, load_materials, save_materials
     from widedeep_kb.training.reader_run import ReaderRun, ingredients_for, train_reader
     from widedeep_kb.training.recipe import Recipe
 
@@ -58,21 +62,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = {name: tuple(layers) for name, layers in places.items() if layers}
     torch.manual_seed(args.seed)
     reader = Reader(ReaderConfig.for_lm(lm, null_threshold=args.null_threshold, **overrides)).to(lm.device)
-    if args.data_dir:
-        from widedeep_kb.studies.reader_materials import prepare_materials
-
-        folder = args.materials or args.output / "materials"
-        prepared = prepare_materials(
-            lm.tokenizer,
-            data_dir=args.data_dir,
-            prepared_dir=args.prepared_dir,
-            end_id=lm.newline_id,
-            leave_out=not args.all_domains,
-        )
-        save_materials(prepared, folder)
-        args.materials = folder
-    empty = Materials((), frozenset(), frozenset(), {})
-    materials = load_materials(args.materials) if args.materials else empty
+    materials = materials_for(args, lm)
     size = sum(p.numel() for p in reader.parameters())
     questions = args.steps * args.batch_size
     print(
@@ -111,3 +101,27 @@ def run(args: argparse.Namespace) -> int:
     )
     print(json.dumps(metrics))
     return 0
+
+
+def materials_for(args: argparse.Namespace, lm: FrozenLM) -> Materials:
+    """The materials prepared from --data-dir, those in --materials, or none.
+
+    Raises:
+        ValueError: a file or data set is missing.
+    """
+    from widedeep_kb.training.materials import Materials, load_materials, save_materials
+
+    if not args.data_dir:
+        empty = Materials((), frozenset(), frozenset(), {})
+        return load_materials(args.materials) if args.materials else empty
+    from widedeep_kb.studies.reader_materials import prepare_materials
+
+    prepared = prepare_materials(
+        lm.tokenizer,
+        data_dir=args.data_dir,
+        prepared_dir=args.prepared_dir,
+        end_id=lm.newline_id,
+        leave_out=not args.all_domains,
+    )
+    save_materials(prepared, args.materials or args.output / "materials")
+    return prepared

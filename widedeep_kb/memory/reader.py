@@ -107,11 +107,11 @@ class Reader(nn.Module):
             self.writer.state_dict(), f"{config.llm_revision}{config.writer_layers}{config.slot_width}"
         )
 
-    def save(self, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
-        """Write `reader.json` and `reader.safetensors` (weights as `dtype`) into `folder`."""
+    def save(self, folder: Path) -> None:
+        """Write `reader.json` and `reader.safetensors` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
-            name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in self.state_dict().items()
+            name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in self.state_dict().items()
         }
         save_file(tensors, folder / READER_FILE)
         (folder / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1) + "\n")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,11 +21,12 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from widedeep_kb.lm import left_pad
-from widedeep_kb.memory.gate import gate_features
-from widedeep_kb.memory.reader import Reader
+from widedeep_kb.memory.gate import RelevanceGate, gate_features
+from widedeep_kb.memory.reader import READER_FILE
 from widedeep_kb.model import KnowledgeMemory, ask_prompt
 from widedeep_kb.sources import load_corpus
 from widedeep_kb.sources.corpus import Corpus
@@ -119,6 +121,18 @@ def fit_gate(
     return {"num_answered": int(is_answered.sum()), "num_unrelated": int((~is_answered).sum()), **shares}
 
 
+def replace_gate(folder: Path, gate: RelevanceGate) -> None:
+    """Put a gate into the reader in `folder`; nothing else of it changes, so that rows it wrote stay readable."""
+    path = folder / READER_FILE
+    tensors = load_file(path)
+    for name, tensor in gate.state_dict().items():
+        stored = tensors[f"gate.{name}"]
+        tensors[f"gate.{name}"] = tensor.to("cpu", stored.dtype).contiguous()
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary)
+    os.replace(temporary, path)
+
+
 def main() -> None:
     """Fit, save, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -139,9 +153,7 @@ def main() -> None:
         questions += gate_questions(corpus, num_questions=args.num_questions, seed=args.seed)
         print(f"{corpus.name}: {corpus.facts.height} facts, {len(questions)} questions so far", flush=True)
     result = fit_gate(memory, questions, margin=args.margin, seed=args.seed)
-    reader = Reader.load(args.reader)
-    reader.gate.load_state_dict(memory.reader.gate.state_dict())
-    reader.save(args.reader, dtype=torch.float16)
+    replace_gate(args.reader, memory.reader.gate)
     print(json.dumps({**vars(args), **result}, default=str))
 
 

@@ -147,18 +147,8 @@ def train_reader(
     reader.save(folder / "reader")
     if validation:
         metrics |= trainer.validate(module, datamodule=data, verbose=False)[0]
-    metrics = {k: round(float(v), 5) for k, v in metrics.items()}
-    metrics |= {
-        "questions": throughput.questions,
-        "tokens": stream.num_tokens,
-        "fact_tokens": stream.num_fact_tokens,
-        "step": trainer.global_step,
-        "seconds": round(seconds, 1),
-        "seconds_to_first_step": round((throughput.first_step_at or time.perf_counter()) - throughput.started, 1),
-        "teraflops_per_second": round(
-            stream.floating_point_operations(reader.config.adapter_layers[0]) / seconds / 1e12, 2
-        ),
-    }
+    metrics = {k: round(float(v), 5) for k, v in metrics.items()} | {"step": trainer.global_step}
+    metrics |= _costs(stream, throughput, seconds=seconds, first_adapter=reader.config.adapter_layers[0])
     record = {
         "run": asdict(run),
         "reader": asdict(reader.config),
@@ -168,6 +158,20 @@ def train_reader(
     }
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
     return metrics
+
+
+def _costs(stream: ChunkStream, throughput: Throughput, *, seconds: float, first_adapter: int) -> dict[str, float]:
+    """What a run took: questions, tokens, seconds, and the LLM's operations a second."""
+    to_first_step = (throughput.first_step_at or time.perf_counter()) - throughput.started
+    operations = stream.floating_point_operations(first_adapter)
+    return {
+        "questions": throughput.questions,
+        "tokens": stream.num_tokens,
+        "fact_tokens": stream.num_fact_tokens,
+        "seconds": round(seconds, 1),
+        "seconds_to_first_step": round(to_first_step, 1),
+        "teraflops_per_second": round(operations / seconds / 1e12, 2),
+    }
 
 
 def _trainer(run: ReaderRun, *, folder: Path, throughput: Throughput, on_gpu: bool) -> pl.Trainer:
