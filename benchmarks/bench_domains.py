@@ -10,7 +10,6 @@ then a table in Markdown.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from widedeep_kb.studies.arms import (
 )
 from widedeep_kb.studies.domains import DomainSample, draw_domain
 from widedeep_kb.studies.reader_materials import PREPARED_DOMAINS, PUBLIC_DOMAINS
+from widedeep_kb.studies.reporting import tell
 from widedeep_kb.systems.closed_book import ClosedBook
 from widedeep_kb.systems.in_context import InContext
 from widedeep_kb.systems.lookup import Lookup, LookupVectors
@@ -133,11 +133,6 @@ def table(predictions: pl.DataFrame) -> str:
         gaps = [gap_text(row) for row in differences(part, arm="ours", others=RIVALS)]
         lines.append([domain, phrasing, scores[0]["num_questions"], *cells, *gaps])
     return markdown_table(["domain", "phrasing", "n", *arms, *(f"ours - {name}" for name in RIVALS)], lines)
-
-
-def tell(**values: object) -> None:
-    """Print one JSON object."""
-    print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -10,7 +10,6 @@ memory include finding the facts. Prints JSON lines, then a table in Markdown.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from widedeep_kb.lm import left_pad
 from widedeep_kb.memory.hooks import MemoryHooks
 from widedeep_kb.model import KnowledgeMemory, ask_prompt
 from widedeep_kb.studies.arms import markdown_table
+from widedeep_kb.studies.reporting import tell
 
 NUM_FACTS = 32  # of each subject: all that a question can bring
 KINDS = {
@@ -161,11 +161,6 @@ def main(argv: list[str] | None = None) -> None:
             rows.append([size, kind, KINDS.get(kind, "the LLM without hooks"), f"{rate:.0f}", f"{ratio:.2f}"])
         tell(batch_size=size, facts_a_prompt=found)
     print("\n" + markdown_table(["batch", "run", "what", "tokens/s", "against bare"], rows))
-
-
-def tell(**values: object) -> None:
-    """Print one JSON object."""
-    print(json.dumps(values), flush=True)
 
 
 if __name__ == "__main__":

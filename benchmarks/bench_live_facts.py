@@ -10,7 +10,6 @@ Prints JSON lines, then a table in Markdown.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from widedeep_kb.sources.prepared import sample_subjects
 from widedeep_kb.studies.arms import allow_answers
 from widedeep_kb.studies.domains import frame_questions, short_facts, single_answer_facts
 from widedeep_kb.studies.evaluate import predict
+from widedeep_kb.studies.reporting import tell
 from widedeep_kb.systems.memory import MemorySystem
 from widedeep_kb.tables import write_table
 
@@ -122,11 +122,6 @@ def table(rows: list[dict[str, object]]) -> str:
         cells = (row["phrasing"], row["num_questions"], row["few"], row["many"], gap, row["is_reached"])
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
-
-
-def tell(**values: object) -> None:
-    """Print one JSON object."""
-    print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def main(argv: list[str] | None = None) -> None:

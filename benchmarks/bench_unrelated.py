@@ -10,7 +10,6 @@ then a table in Markdown. A memory folder with facts may be given in the place o
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.sources import load_corpus
 from widedeep_kb.studies.domains import short_facts
+from widedeep_kb.studies.reporting import tell
 from widedeep_kb.studies.silence import compare_answers, draw_named_first, summarise_silence
 from widedeep_kb.tables import write_table
 
@@ -97,11 +97,6 @@ def table(rows: list[dict[str, object]]) -> str:
     ]
     body = [f"| {name} | {value} | {target} |" for (name, value), target in zip(lines, targets, strict=True)]
     return "\n".join([f"| NQ-open, {shares['num_questions']} questions | value | target |", "|---|---|---|", *body])
-
-
-def tell(**values: object) -> None:
-    """Print one JSON object."""
-    print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -10,7 +10,6 @@ many questions survive each filter, JSON lines, then a table in Markdown. Compar
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +32,7 @@ from widedeep_kb.studies.arms import (
 from widedeep_kb.studies.comparing import real_comparisons, synthetic_comparisons
 from widedeep_kb.studies.domains import QuestionPair, clear_questions, short_facts, single_answer_facts
 from widedeep_kb.studies.reader_materials import PREPARED_DOMAINS
+from widedeep_kb.studies.reporting import tell
 from widedeep_kb.studies.told import SEPARATOR, ContinuedOracle, OracleOfSeveral
 from widedeep_kb.studies.unservable import begun_statements, statements, without_shared_word
 from widedeep_kb.systems.closed_book import ClosedBook
@@ -152,11 +152,6 @@ def table(predictions: pl.DataFrame) -> str:
         gaps = [gap_text(row) for row in differences(part, arm="ours", others=RIVALS)]
         lines.append([name, scores[0]["num_questions"], *(texts.get(arm, "") for arm in arms), *gaps])
     return markdown_table(["set", "n", *arms, *(f"ours - {name}" for name in RIVALS)], lines)
-
-
-def tell(**values: object) -> None:
-    """Print one JSON object."""
-    print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def main(argv: list[str] | None = None) -> None:
