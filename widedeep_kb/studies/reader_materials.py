@@ -8,14 +8,18 @@ fifth of their subjects, which are asked about.
 from __future__ import annotations
 
 import random
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from transformers import PreTrainedTokenizerBase
 
 from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
 from widedeep_kb.sources import load_corpus
-from widedeep_kb.sources.overlap import exclude
+from widedeep_kb.sources.corpus import Corpus
+from widedeep_kb.sources.overlap import assert_disjoint, exclude
 from widedeep_kb.studies.insertion import insertion_chunk
 from widedeep_kb.synthetic import generate
 from widedeep_kb.training.chunk import Chunk
@@ -57,13 +61,14 @@ def prepare_materials(
         leave_out: leave the evaluation domains out of training; otherwise just a fifth of their subjects.
 
     Raises:
-        ValueError: a data set is missing.
+        ValueError: a data set is missing, or training shares a name with what was to be left out.
     """
     evaluation = [load_corpus(name, data_dir=prepared_dir) for name in PREPARED_DOMAINS]
     evaluation += [load_corpus(name, data_dir=data_dir) for name in PUBLIC_DOMAINS]
     training = [load_corpus(name, data_dir=data_dir) for name in TRAINING_SETS]
     if leave_out:
         training, kept_out = exclude(training, evaluation), keep_out(evaluation)
+        print_overlap(training, evaluation)
     else:
         halves = [split_by_subject(corpus, seed=2, share=0.2) for corpus in evaluation]
         training, evaluation = training + [known for known, _ in halves], [unseen for _, unseen in halves]
@@ -75,6 +80,26 @@ def prepare_materials(
     validation |= synthetic_validation(tokenizer, end_id=end_id, num_questions=num_questions)
     tables = [training_table(c, seed=0, max_facts=TRAINING_SETS.get(c.name, 40_000)) for c in training]
     return Materials(tuple(tables), kept_out.subjects, kept_out.relations, validation)
+
+
+def print_overlap(training: Sequence[Corpus], evaluation: Sequence[Corpus]) -> None:
+    """Say on stderr what each evaluation domain shares with all training corpora: nothing but values.
+
+    Raises:
+        ValueError: a subject name, a relation string or a template is on both sides.
+    """
+    facts = pl.concat([corpus.facts for corpus in training])
+    templates: dict[str, list[str]] = {}
+    for corpus in training:
+        for relation, texts in corpus.templates.items():
+            templates.setdefault(relation, []).extend(texts)
+    for corpus in evaluation:
+        found = assert_disjoint(facts, templates, eval_facts=corpus.facts, eval_templates=corpus.templates)
+        print(
+            f"{corpus.name}: {found.num_subjects} subjects, {found.num_relations} relations, {found.num_templates} "
+            f"phrasings in training; {found.object_share:.3f} of its values",
+            file=sys.stderr,
+        )
 
 
 def synthetic_validation(
