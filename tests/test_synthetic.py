@@ -1,6 +1,8 @@
 """Synthetic facts: seeded, varied, unambiguous, and free of what is excluded."""
 
+import itertools
 import random
+import re
 import time
 from collections import Counter
 
@@ -9,6 +11,7 @@ import polars as pl
 import pytest
 
 from widedeep_kb.phrasings import COMMON_RELATIONS
+from widedeep_kb.schema import normalise_text
 from widedeep_kb.synthetic import (
     COMPARISON_FRAMES,
     MAX_FACTS_PER_SUBJECT,
@@ -22,8 +25,9 @@ from widedeep_kb.synthetic import (
     unrelated_prompts,
 )
 from widedeep_kb.synthetic import relation_vocabulary as rv
-from widedeep_kb.synthetic.comparisons import number
+from widedeep_kb.synthetic.comparison_frames import ADJECTIVE_FRAMES, ADJECTIVE_YES_NO_FRAMES, ADJECTIVES
 from widedeep_kb.synthetic.draw import Draw
+from widedeep_kb.synthetic.ordered_values import ORDER_OF_KIND, is_larger, number
 from widedeep_kb.synthetic.subjects import SubjectKind
 
 
@@ -161,17 +165,105 @@ def test_comparison_questions_are_right(batch: SyntheticBatch) -> None:
     assert questions == comparison_questions(batch, random.Random(1))
     for q in questions:
         (a, b), (x, y) = q.subjects, q.objects
-        assert a != b and a in q.question and b in q.question and q.relation in q.question
-        if q.kind in ("same", "differ"):
-            assert q.answer == ("Yes" if (x == y) == (q.kind == "same") else "No")
-        else:
-            larger = a if number(x) > number(y) else b
-            assert number(x) != number(y) and (q.answer == larger) == (q.kind == "larger")
+        assert a != b and a in q.question and b in q.question
         first = q.fact_index[0]
         assert (batch.subjects[batch.subject_index[first]], batch.objects[first]) == (a, x)
-    answers = Counter(q.answer for q in questions if q.kind in ("same", "differ"))
-    assert 0.4 < answers["Yes"] / (answers["Yes"] + answers["No"]) < 0.6
-    assert sum(q.kind in ("larger", "smaller") for q in questions) > 0.05 * len(questions)
+        assert q.relation in q.question or batch.common[first] in ADJECTIVES
+        assert not (q.is_completion and q.question.endswith(("?", ".", "!", ":")))
+        if q.kind in ("same", "differ"):
+            assert q.answer == ("Yes" if (x == y) == (q.kind == "same") else "No")
+            continue
+        is_up = q.kind in ("larger", "above", "later", "longer")
+        order = ORDER_OF_KIND[batch.value_kinds[first]]
+        wins = is_larger(x, y, order=order) == is_up
+        assert is_larger(y, x, order=order) == (is_up != wins), "one is larger for certain"
+        assert q.answer == (("Yes" if wins else "No") if q.kind in ("above", "below") else a if wins else b)
+
+
+def test_comparisons_are_balanced(batch: SyntheticBatch) -> None:
+    questions = comparison_questions(batch, random.Random(1), max_questions=3200)
+    assert len(questions) == 3200
+    kinds = Counter(q.kind for q in questions)
+    assert set(kinds) == set(COMPARISON_FRAMES["trained"])
+    assert kinds["same"] + kinds["differ"] < 0.65 * len(questions), "as many compare by size"
+    for up, down in (("larger", "smaller"), ("above", "below"), ("later", "earlier")):
+        assert 0.4 < kinds[up] / (kinds[up] + kinds[down]) < 0.6
+    for kind in ("same", "differ", "above", "below"):
+        answers = Counter(q.answer for q in questions if q.kind == kind)
+        assert set(answers) == {"Yes", "No"} and 0.4 < answers["Yes"] / kinds[kind] < 0.6
+    for kind in ("larger", "smaller", "later", "earlier"):
+        first = [
+            q.question.index(q.answer) < q.question.index(q.subjects[q.answer == q.subjects[0]])
+            for q in questions
+            if q.kind == kind and q.subjects[0] not in q.subjects[1] and q.subjects[1] not in q.subjects[0]
+        ]
+        assert 0.4 < sum(first) / len(first) < 0.6, "the right subject is named first in half"
+    assert 0.03 < sum(q.is_completion for q in questions) / len(questions) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("order", "smaller", "larger"),
+    [
+        ("number", "-12.5 km", "9 km"),
+        ("number", "9,999", "10,000"),
+        ("money", "US$9.50", "US$12.00"),
+        ("money", "3 million euros", "5 million euros"),
+        ("duration", "90 minutes", "2 hours"),
+        ("duration", "2 h 59 min", "3:00:01"),
+        ("duration", "11 months", "30 years"),
+        ("date", "31 December 1970", "1971-01-01"),
+        ("date", "May 17, 1971", "18.5.1971"),
+        ("date", "17 Sep 1971", "October 1971"),
+        ("date", "05/04/1970", "04/05/1971"),
+        ("date", "500 BC", "300 BC"),
+        ("date", "300 BC", "1066"),
+    ],
+)
+def test_values_are_ordered(order: str, smaller: str, larger: str) -> None:
+    assert is_larger(larger, smaller, order=order) is True
+    assert is_larger(smaller, larger, order=order) is False
+    assert is_larger(larger, larger, order=order) is None
+
+
+@pytest.mark.parametrize(
+    ("order", "one", "other"),
+    [
+        ("number", "5 km", "4 m"),
+        ("number", "blue", "4"),
+        ("money", "$5", "€4"),
+        ("money", "$5", "$4 million"),
+        ("duration", "12 months", "1 years"),
+        ("duration", "5 moons", "4 moons"),
+        ("date", "05/04/1971", "04/05/1971"),
+        ("date", "1971", "May 1971"),
+        ("date", "blue", "1971"),
+    ],
+)
+def test_an_uncertain_order_is_none(order: str, one: str, other: str) -> None:
+    assert is_larger(one, other, order=order) is None is is_larger(other, one, order=order)
+    with pytest.raises(ValueError, match="'size'"):
+        is_larger(one, other, order="size")
+
+
+def words_of(frame: str) -> frozenset[str]:
+    """A frame without placeholders, case and punctuation."""
+    return frozenset(re.findall(r"[a-z']+", re.sub(r"\{\w+\}", " ", frame.lower())))
+
+
+def test_trained_comparisons_are_far_from_held_out_ones() -> None:
+    trained, heldout = ([f for texts in COMPARISON_FRAMES[s].values() for f in texts] for s in ("trained", "heldout"))
+    trained += [*ADJECTIVE_FRAMES, *ADJECTIVE_YES_NO_FRAMES]
+    assert len(set(trained)) == len(trained)
+    sizes = {kind: len(frames) for kind, frames in COMPARISON_FRAMES["trained"].items()}
+    assert sizes["same"] >= 40 and sizes["differ"] >= 15 and sizes["larger"] >= 40 and sizes["smaller"] >= 30
+    assert {normalise_text(f).rstrip("?.!: ") for f in trained}.isdisjoint(
+        normalise_text(f).rstrip("?.!: ") for f in heldout
+    )
+    for known, unknown in itertools.product(map(words_of, trained), map(words_of, heldout)):
+        assert len(known & unknown) < 0.6 * len(known | unknown), (sorted(known), sorted(unknown))
+    assert set(ADJECTIVES) <= set(COMMON_RELATIONS)
+    for frame in (f for texts in COMPARISON_FRAMES.values() for frames in texts.values() for f in frames):
+        assert set(re.findall(r"\{\w+\}", frame)) == {"{a}", "{b}", "{relation}"}, frame
 
 
 def test_comparison_splits(batch: SyntheticBatch) -> None:

@@ -8,7 +8,7 @@ from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.studies.comparing import real_comparisons, synthetic_comparisons
 from widedeep_kb.studies.told import ContinuedOracle, OracleOfSeveral
 from widedeep_kb.studies.unservable import begin_value, begun_statements, shares_stem, statements, without_shared_word
-from widedeep_kb.synthetic.comparisons import number
+from widedeep_kb.synthetic.ordered_values import number
 
 FACTS = facts_from_records(
     [

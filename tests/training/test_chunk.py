@@ -38,7 +38,7 @@ def random_chunk(lm: FrozenLM, seed: int = 0, *, num_questions: int = NUM_QUESTI
     for row in candidates:
         count = rng.integers(0, NUM_CANDIDATES + 1)
         row[:count] = rng.permutation(NUM_FACTS)[:count]
-    picked = candidates[np.arange(num_questions), rng.integers(0, NUM_CANDIDATES, num_questions)]
+    picked, other = rng.permuted(candidates, axis=1)[:, :2].T
     return Chunk(
         facts=encode_facts(lm.tokenizer, prefixes, objects=objects, end_id=lm.newline_id),
         input_ids=pad_rows([rng.integers(5, 300, n).tolist() for n in lengths]),
@@ -46,6 +46,7 @@ def random_chunk(lm: FrozenLM, seed: int = 0, *, num_questions: int = NUM_QUESTI
         candidates=candidates,
         weights=np.where(candidates == NO_TOKEN, 0, rng.random(candidates.shape)).astype(np.float16),
         targets=picked,
+        second_targets=np.where(rng.random(num_questions) < 0.4, other, NO_TOKEN),
         silent=rng.random(num_questions) < 0.3,
         classes=rng.integers(0, 2, num_questions).astype(np.int16),
         class_names=("a", "b"),
@@ -54,13 +55,13 @@ def random_chunk(lm: FrozenLM, seed: int = 0, *, num_questions: int = NUM_QUESTI
 
 def slow_rows(chunk: Chunk, question: int) -> list[tuple[int, bool, float]]:
     """Rows in memory for a question, as (row of the chunk, is the target's, hit weight): the target's first."""
-    target = int(chunk.targets[question])
+    targets = {int(chunk.targets[question]), int(chunk.second_targets[question])}
     facts = [int(f) for f in chunk.candidates[question] if f != NO_TOKEN]
     weights = dict(zip(chunk.candidates[question].tolist(), chunk.weights[question].tolist(), strict=True))
-    facts.sort(key=lambda f: f != target)
+    facts.sort(key=lambda f: f not in targets)
     first = [sum(chunk.facts.num_rows[:f].tolist()) for f in facts]
     return [
-        (s + i, f == target, weights[f])
+        (s + i, f in targets, weights[f])
         for f, s in zip(facts, first, strict=True)
         for i in range(int(chunk.facts.num_rows[f]))
     ]
@@ -105,7 +106,7 @@ def test_batches_equal_the_slow_reference(lm: FrozenLM, seed: int) -> None:
 
 def test_questions_without_candidates_have_no_rows(lm: FrozenLM) -> None:
     chunk = random_chunk(lm)
-    chunk.candidates[:], chunk.targets[:] = NO_TOKEN, NO_TOKEN
+    chunk.candidates[:] = chunk.targets[:] = chunk.second_targets[:] = NO_TOKEN
     batch = ChunkBatches(chunk, lm, writer_layers=WRITER_LAYERS, batch_size=7).batch(np.arange(5))
     assert len(batch.features) == len(batch.chunk_tokens) == 0
     assert batch.row_index.tolist() == [[0]] * 5
@@ -179,7 +180,7 @@ def test_a_saved_chunk_loads_equal(lm: FrozenLM, tmp_path: Path) -> None:
     chunk.save(tmp_path / "c.npz")
     loaded = Chunk.load(tmp_path / "c.npz")
     assert loaded.class_names == chunk.class_names
-    for name in ("input_ids", "answer_starts", "candidates", "targets", "silent", "classes"):
+    for name in ("input_ids", "answer_starts", "candidates", "targets", "second_targets", "silent", "classes"):
         assert np.array_equal(getattr(loaded, name), getattr(chunk, name))
     for name, array in chunk.facts.__dict__.items():
         assert np.array_equal(getattr(loaded.facts, name), array)
@@ -204,8 +205,9 @@ def test_building_a_chunk_tokenises_prompts_answers_and_used_facts(lm: FrozenLM)
         Example("x" * 20 * MAX_PROMPT_TOKENS, "", "105", 5, kind="long"),
         Example("Chat?", "", "101", 1, is_chat=True, kind="a"),
         Example("Nothing?", "", None, 0, kind="absent"),
+        Example("Same?", "", "No", 4, kind="b", second=2),
     ]
-    candidates = np.array([[4, 1, -1], [5, 0, -1], [1, -1, -1], [4, 2, -1]])
+    candidates = np.array([[4, 1, -1], [5, 0, -1], [1, -1, -1], [4, 2, -1], [4, 2, -1]])
     weights = np.where(candidates < 0, 0.0, candidates / 8)
     end, chat_end = lm.newline_id, lm.chat_end_id
     chunk = build_chunk(
@@ -217,13 +219,14 @@ def test_building_a_chunk_tokenises_prompts_answers_and_used_facts(lm: FrozenLM)
         end_id=end,
         chat_end_id=chat_end,
     )
-    assert chunk.weights.tolist() == weights[[0, 2, 3]].tolist()
-    assert len(chunk) == 3  # the long prompt is left out
+    assert chunk.weights.tolist() == weights[[0, 2, 3, 4]].tolist()
+    assert len(chunk) == 4  # the long prompt is left out
     used = [1, 2, 4]  # facts 0, 3 and 5 are in nobody's memory
-    assert chunk.candidates.tolist() == [[2, 0, -1], [0, -1, -1], [2, 1, -1]]
-    assert chunk.targets.tolist() == [2, 0, NO_TOKEN]
-    assert chunk.silent.tolist() == [False, False, True]
-    assert [chunk.class_names[c] for c in chunk.classes] == ["b", "a", "absent"]
+    assert chunk.candidates.tolist() == [[2, 0, -1], [0, -1, -1], [2, 1, -1], [2, 1, -1]]
+    assert chunk.targets.tolist() == [2, 0, NO_TOKEN, 2]
+    assert chunk.second_targets.tolist() == [NO_TOKEN, NO_TOKEN, NO_TOKEN, 1]
+    assert chunk.silent.tolist() == [False, False, True, False]
+    assert [chunk.class_names[c] for c in chunk.classes] == ["b", "a", "absent", "b"]
     for q, (example, ending) in enumerate([(examples[0], [end]), (examples[2], [chat_end]), (examples[3], [])]):
         prompt = lm.encode([example.prompt])[0]
         answer = lm.encode([f" {example.answer}"])[0] if example.answer else []

@@ -63,3 +63,15 @@ def test_whole_subjects_are_sampled_until_there_are_enough() -> None:
         assert len(set(sample.objects)) == len(sample)
     drawn = {tuple(sorted(set(sample_subjects(table, rng, num_facts=3).subjects))) for _ in range(100)}
     assert len(drawn) == 8, "every subject is drawn some time"
+
+
+def test_comparisons_are_as_many_as_wished_and_hold_both_facts(ingredients: Ingredients) -> None:
+    recipe = Recipe(synthetic_subjects=150, real_facts=10, num_questions=600)
+    ((_, chunk),) = chunk_stream(ingredients, recipe, finish=with_seed, seed=2, limit=1, num_workers=0)
+    compared = chunk.classes == chunk.class_names.index("comparison")
+    wanted = recipe.comparison * recipe.num_questions
+    assert 0.5 * wanted < compared.sum() <= wanted, "only prompts and answers that are too long are left out"
+    first, second = chunk.targets[compared], chunk.second_targets[compared]
+    assert (first != second).all()
+    assert (chunk.candidates[compared][:, :2] == np.stack([first, second], axis=1)).all()
+    assert (chunk.second_targets[~compared] == -1).all() and not chunk.silent[compared].any()

@@ -15,7 +15,7 @@ from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.studies.domains import single_answer_facts
 from widedeep_kb.studies.told import SEPARATOR
 from widedeep_kb.synthetic import COMPARISON_FRAMES, comparison_questions, generate
-from widedeep_kb.synthetic.comparisons import number
+from widedeep_kb.synthetic.ordered_values import number
 
 ORDERED = re.compile(
     r"(population|area|elevation|atomic (number|weight)|density|(melting|boiling) point|covalent radius|"

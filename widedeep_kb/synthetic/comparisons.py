@@ -4,76 +4,30 @@ In: a `SyntheticBatch`. Out: questions with the two facts they rest on. A looked
 """
 
 import random
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 
+from widedeep_kb.synthetic.comparison_frames import (
+    ADJECTIVE_FRAMES,
+    ADJECTIVE_YES_NO_FRAMES,
+    ADJECTIVES,
+    COMPARISON_FRAMES,
+    END_MARKS,
+    YES_NO_KINDS,
+)
 from widedeep_kb.synthetic.draw import Draw
 from widedeep_kb.synthetic.generator import SyntheticBatch, near_value
-from widedeep_kb.synthetic.values import NUMERIC_KINDS, VALUE_KINDS
+from widedeep_kb.synthetic.ordered_values import NUMBER, ORDER_OF_KIND, is_larger
+from widedeep_kb.synthetic.values import VALUE_KINDS
 
-_NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?)(\D*)")  # and the unit after it
-_ORDERED_KINDS = NUMERIC_KINDS | {"quantity", "percentage", "duration", "signed_decimal"}
-
-# One frame a line. "same" and "differ" are answered Yes or No, "larger" and "smaller" with a subject.
-_TRAINED = {
-    "same": """
-Do {a} and {b} have the same {relation}?
-Is the {relation} of {a} the same as that of {b}?
-Is the {relation} of {a} equal to the {relation} of {b}?
-Are the {relation} of {a} and the {relation} of {b} identical?
-Does {a} have the same {relation} as {b}?
-Does {a} share its {relation} with {b}?
-{a} and {b}: same {relation}?
-Tell me whether {a} and {b} have the same {relation}.
-Compare {a} and {b}. Is their {relation} the same?
-Is it true that {a} and {b} have one and the same {relation}?
-Have {a} and {b} got the same {relation}, yes or no?
-Yes or no: {a} has the same {relation} as {b}.
-""",
-    "differ": """
-Do {a} and {b} have different values for {relation}?
-Is the {relation} of {a} different from that of {b}?
-Do {a} and {b} differ in {relation}?
-""",
-    "larger": """
-Which has the larger {relation}, {a} or {b}?
-Which has the higher {relation}: {a} or {b}?
-Of {a} and {b}, which one has the greater {relation}?
-Between {a} and {b}, which has more in {relation}?
-Does {a} or {b} have the larger {relation}?
-Name the one with the higher {relation}: {a} or {b}.
-Compare the {relation} of {a} and {b}. Which is bigger?
-Who or what has the greater {relation}, {a} or {b}?
-""",
-    "smaller": """
-Which has the smaller {relation}, {a} or {b}?
-Which has the lower {relation}: {a} or {b}?
-Of {a} and {b}, which one has the smaller {relation}?
-Name the one with the lower {relation}: {a} or {b}.
-""",
-}
-_HELDOUT = {
-    "same": """
-When it comes to {relation}, would you call {a} and {b} alike?
-Put {a} beside {b}: does {relation} match?
-Would swapping {a} for {b} leave {relation} unchanged?
-""",
-    "differ": """
-Can {a} and {b} be told apart by {relation}?
-""",
-    "larger": """
-Rank {a} against {b} by {relation}: what comes out on top?
-If {a} and {b} competed on {relation}, who would win?
-""",
-    "smaller": """
-Rank {a} against {b} by {relation}: what ends up at the bottom?
-If the least {relation} decided between {a} and {b}, what would be chosen?
-""",
-}
-COMPARISON_FRAMES: dict[str, dict[str, tuple[str, ...]]] = {
-    split: {kind: tuple(text.strip().split("\n")) for kind, text in texts.items()}
-    for split, texts in (("trained", _TRAINED), ("heldout", _HELDOUT))
+ORDERED_SHARE = 0.55  # of the questions, while there are pairs of facts whose values have an order
+_UP_AND_DOWN = (("larger", "smaller"), ("above", "below"), ("later", "earlier"), ("longer", "shorter"))
+# Pairs of kinds for each order of values; some several times, so that they come up as often.
+_PAIRS_OF_ORDER = {
+    "number": (0, 0, 0, 1),
+    "money": (0, 0, 0, 1),
+    "duration": (0, 1, 3, 3),
+    "date": (2,),
 }
 
 
@@ -81,8 +35,9 @@ COMPARISON_FRAMES: dict[str, dict[str, tuple[str, ...]]] = {
 class ComparisonQuestion:
     """A question over two facts (subjects[k], relation, objects[k]).
 
-    `kind` is "same", "differ", "larger" or "smaller"; `answer` is "Yes", "No" or one of the subjects. The second
-    object may differ from the batch's: it is made equal, or nearly equal, in many questions.
+    `kind` is one of the kinds of `COMPARISON_FRAMES`; `answer` is "Yes", "No" or one of the subjects. The second object
+    may differ from the batch's: it is made equal, or nearly equal, in many questions. `is_completion` says that the
+    question is a statement to complete.
     """
 
     question: str
@@ -93,6 +48,7 @@ class ComparisonQuestion:
     relation: str
     objects: tuple[str, str]
     fact_index: tuple[int, int]
+    is_completion: bool
 
 
 def comparison_questions(
@@ -117,7 +73,7 @@ def comparison_questions(
 
 
 def _pairs(batch: SyntheticBatch, draw: Draw) -> list[tuple[int, int]]:
-    """Pairs of facts with equal relations and different subjects, in random order."""
+    """Pairs of facts with equal relations and different subjects, in random order; those with an order come early."""
     by_relation = defaultdict(list)
     for i, relation in enumerate(batch.relations):
         by_relation[relation].append(i)
@@ -125,48 +81,63 @@ def _pairs(batch: SyntheticBatch, draw: Draw) -> list[tuple[int, int]]:
     for facts in by_relation.values():
         pairs += zip(facts[::2], facts[1::2], strict=False)
     draw.shuffle(pairs)
-    return pairs
+    ordered = [pair for pair in pairs if batch.value_kinds[pair[0]] in ORDER_OF_KIND]
+    others = [pair for pair in pairs if batch.value_kinds[pair[0]] not in ORDER_OF_KIND]
+    mixed = []
+    while ordered and others:
+        mixed.append((ordered if draw.random() < ORDERED_SHARE else others).pop())
+    return mixed + ordered + others
 
 
 def _question(batch: SyntheticBatch, draw: Draw, *, pair: tuple[int, int], split: str) -> ComparisonQuestion:
     first, second = pair if draw.random() < 0.5 else pair[::-1]
     a, b = (batch.subjects[batch.subject_index[i]] for i in (first, second))
-    x, y = batch.objects[first], batch.objects[second]
-    rival = _larger_or_smaller(draw, x) if batch.value_kinds[first] in _ORDERED_KINDS and draw.random() < 0.6 else None
+    x, y, relation = batch.objects[first], batch.objects[second], batch.relations[first]
+    value_kind = batch.value_kinds[first]
+    order = ORDER_OF_KIND.get(value_kind) if draw.random() < 0.9 else None
+    kinds = [_UP_AND_DOWN[i] for i in _PAIRS_OF_ORDER.get(order, ()) if _UP_AND_DOWN[i][0] in COMPARISON_FRAMES[split]]
+    rival = _rival(draw, x, y, value_kind=value_kind, order=order) if kinds else None
+    frames: tuple[str, ...] = ()
     if rival is not None:
-        y, kind = rival, "larger" if draw.random() < 0.6 else "smaller"
-        answer = a if (number(x) > number(y)) == (kind == "larger") else b
+        y, is_up = rival, draw.random() < 0.5
+        kind = draw.pick(kinds)[0 if is_up else 1]
+        adjectives = ADJECTIVES.get(batch.common[first] or "") if split == "trained" and draw.random() < 0.5 else None
+        if adjectives is not None:
+            frames = ADJECTIVE_YES_NO_FRAMES if kind in YES_NO_KINDS else ADJECTIVE_FRAMES
+            frames = tuple(frame.replace("{more}", adjectives[0 if is_up else 1]) for frame in frames)
+        a_wins = is_larger(x, y, order=order) == is_up
+        answer = ("Yes" if a_wins else "No") if kind in YES_NO_KINDS else (a if a_wins else b)
     else:
-        kind = "same" if draw.random() < 0.85 else "differ"
-        if draw.random() < 0.5:
-            y = x
-        elif draw.random() < 0.4 or x == y:
-            y = near_value(draw, x) if any(c in "0123456789" for c in x) else VALUE_KINDS["phrase"](draw)
+        kind = "same" if draw.random() < 0.75 else "differ"
+        y = _equal_or_not(draw, x, y)
         answer = "Yes" if (x == y) == (kind == "same") else "No"
-    relation = batch.relations[first]
-    frame = draw.pick(COMPARISON_FRAMES[split][kind])
+    frame = draw.pick(frames or COMPARISON_FRAMES[split][kind])
+    is_completion = not frame.endswith(END_MARKS)
+    if split == "trained" and not is_completion and draw.random() < 0.15:
+        frame = (frame[0].lower() + frame[1:]).removesuffix("?")
     question = frame.replace("{relation}", relation).replace("{a}", a).replace("{b}", b)
-    return ComparisonQuestion(question, answer, kind, split, (a, b), relation, (x, y), (first, second))
+    return ComparisonQuestion(question, answer, kind, split, (a, b), relation, (x, y), (first, second), is_completion)
 
 
-def number(value: str) -> float:
-    """The number that a value starts with ("12,345.6 km").
-
-    Raises:
-        ValueError: if the value is not a number, or a number and a unit.
-    """
-    match = _NUMBER.fullmatch(value)
-    if match is None:
-        raise ValueError(f"not a number with or without a unit: {value!r}")
-    return float(match.group(1).replace(",", ""))
+def _equal_or_not(draw: Draw, value: str, other: str) -> str:
+    """In half of the draws `value` itself, else `other` or one that is near to `value`."""
+    if draw.random() < 0.5:
+        return value
+    if draw.random() < 0.4 or value == other:
+        return near_value(draw, value) if any(c in "0123456789" for c in value) else VALUE_KINDS["phrase"](draw)
+    return other
 
 
-def _larger_or_smaller(draw: Draw, value: str) -> str | None:
-    """Another number in the unit of `value`, often near it; None if `value` is not a number and a unit."""
-    match = _NUMBER.fullmatch(value)
-    if match is None:
+def _rival(draw: Draw, value: str, other: str, *, value_kind: str, order: str | None) -> str | None:
+    """A value with a certain order to `value`: `other`, one near it or a fresh one; None if none was found."""
+    if order is None:
         return None
-    text, unit = match.groups()
-    kind = "decimal" if "." in text else "grouped_integer" if "," in text else "small_integer"
-    rival = (near_value(draw, text) if draw.random() < 0.4 else VALUE_KINDS[kind](draw)) + unit
-    return rival if number(rival) != number(value) else None
+    drawn = [other] if draw.random() < 0.4 else []
+    match = NUMBER.fullmatch(value) if order == "number" else None
+    if match is None:
+        drawn += [VALUE_KINDS[value_kind](draw) for _ in range(8)]
+    else:
+        text, unit = match.groups()
+        kind = "decimal" if "." in text else "grouped_integer" if "," in text else "small_integer"
+        drawn += [(near_value(draw, text) if draw.random() < 0.3 else VALUE_KINDS[kind](draw)) + unit, other]
+    return next((rival for rival in drawn if is_larger(value, rival, order=order) is not None), None)

@@ -36,7 +36,7 @@ class HostBatch(NamedTuple):
         used_rows: [U] int32, distinct rows.
         row_index: [B, R] int32 into `used_rows`; U = no row.
         row_weights: [B, R] float16, weight of the hit that brought each row.
-        is_target: [B, R] bool, rows of the fact that answers.
+        is_target: [B, R] bool, rows of the fact that answers, or of both that do.
         silent: [B] bool.
         classes: [B] int16.
         question_ids: [B] int32, places in the chunk.
@@ -67,7 +67,7 @@ class Batch(NamedTuple):
         chunk_tokens, chunk_cues, chunk_starts: [U, S], [U, S, 3], [U] int64, see `EncodedFacts`.
         row_index: [B, R] int64 into the U rows; U = no row.
         row_weights: [B, R] float32, weight of the hit that brought each row.
-        is_target: [B, R] bool, rows of the fact that answers.
+        is_target: [B, R] bool, rows of the fact that answers, or of both that do.
         silent: [B] bool.
         classes: [B] int64.
         question_ids: [B] int64, places in the chunk.
@@ -166,23 +166,28 @@ class Cutter:
             used_rows=used.astype(np.int32),
             row_index=local.astype(np.int32),
             row_weights=weights.astype(np.float16),
-            is_target=(facts == chunk.targets[questions, None]) & (facts != NO_TOKEN),
+            is_target=self._is_target(facts, questions),
             silent=silent,
             classes=chunk.classes[questions].astype(np.int16),
             question_ids=questions.astype(np.int32),
         )
 
+    def _is_target(self, facts: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        """Which of the facts [B, C] in the memory of questions [B] answer them."""
+        targets, second_targets = self.chunk.targets[questions, None], self.chunk.second_targets[questions, None]
+        return ((facts == targets) | (facts == second_targets)) & (facts != NO_TOKEN)
+
     def _rows(self, questions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows, their facts and hit weights [B, R] of each question's candidates, NO_TOKEN padded, the target first."""
+        """Rows, their facts and hit weights [B, R] of each question's candidates, NO_TOKEN padded, targets first."""
         candidates = self.chunk.candidates[questions]
-        targets = self.chunk.targets[questions]
-        is_target = (candidates == targets[:, None]) & (candidates != NO_TOKEN)
+        is_target = self._is_target(candidates, questions)
         order = np.argsort(~is_target, axis=1, kind="stable")
         candidates = np.take_along_axis(candidates, order, axis=1)
         hit_weights = np.take_along_axis(self.chunk.weights[questions].astype(np.float32), order, axis=1)
         counts = np.where(candidates == NO_TOKEN, 0, self.chunk.facts.num_rows[candidates])
         totals = counts.cumsum(axis=1)
-        limits = np.maximum(self.max_rows, np.where(is_target.any(axis=1), counts[:, 0], 0))
+        num_target_rows = np.where(np.take_along_axis(is_target, order, axis=1), counts, 0).sum(axis=1)
+        limits = np.maximum(self.max_rows, num_target_rows)
         counts = np.where(totals <= limits[:, None], counts, 0)
         totals = counts.cumsum(axis=1)
         width = max(1, int(totals[:, -1].max(initial=1)))

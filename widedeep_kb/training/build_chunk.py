@@ -52,13 +52,13 @@ def build_chunk(
             ending = answers[i] if example.continuation else []
         rows.append([*prompt, *ending])
         starts.append(len(prompt))
-    targets = np.array(
-        [examples[i].target if examples[i].answer is not None else -1 for i in kept.tolist()], dtype=np.int64
-    )
-    used = np.unique(np.concatenate([candidates[kept].ravel(), targets]))
+    asked = [examples[i] for i in kept.tolist()]
+    targets = np.array([(e.target, e.second) if e.answer is not None else (-1, -1) for e in asked], dtype=np.int64)
+    targets = targets.reshape(-1, 2)
+    used = np.unique(np.concatenate([candidates[kept].ravel(), targets.ravel()]))
     used = used[used >= 0]
     local = np.where(candidates[kept] < 0, NO_TOKEN, np.searchsorted(used, candidates[kept]))
-    places = np.searchsorted(used, targets)
+    places = np.where(targets < 0, NO_TOKEN, np.searchsorted(used, targets))
     names = tuple(sorted({e.kind for e in examples}))
     facts = table.take(used)
     return Chunk(
@@ -67,8 +67,9 @@ def build_chunk(
         answer_starts=np.asarray(starts, dtype=np.int32),
         candidates=local,
         weights=weights[kept].astype(np.float16),
-        targets=np.where(targets < 0, NO_TOKEN, places),
-        silent=np.array([examples[i].answer is None for i in kept.tolist()]),
-        classes=np.array([names.index(examples[i].kind) for i in kept.tolist()], dtype=np.int16),
+        targets=places[:, 0],
+        second_targets=places[:, 1],
+        silent=np.array([e.answer is None for e in asked]),
+        classes=np.array([names.index(e.kind) for e in asked], dtype=np.int16),
         class_names=names,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from widedeep_kb.memory.encoding import EncodedFacts
+from widedeep_kb.memory.encoding import NO_TOKEN, EncodedFacts
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Chunk:
         answer_starts: [Q] int32, index of the first answer token; the answer is everything from there on.
         candidates: [Q, C] int64, facts in memory when the question is asked, NO_TOKEN = none.
         weights: [Q, C] float16, weight of the hit that brought each candidate; 0 where the index did not return it.
-        targets: [Q] int64, the fact that answers; NO_TOKEN where no single fact does.
+        targets: [Q] int64, the fact that answers, or one of two; NO_TOKEN where no fact does.
+        second_targets: [Q] int64, the other one of two facts that answer together; NO_TOKEN where there is none.
         silent: [Q] bool, questions that no candidate answers: memory must add nothing.
         classes: [Q] int16, the class a question is reported under (index into `class_names`).
         class_names: names of the classes.
@@ -35,6 +36,7 @@ class Chunk:
     candidates: np.ndarray
     weights: np.ndarray
     targets: np.ndarray
+    second_targets: np.ndarray
     silent: np.ndarray
     classes: np.ndarray
     class_names: tuple[str, ...]
@@ -51,9 +53,10 @@ class Chunk:
 
     @classmethod
     def load(cls, path: Path) -> Chunk:
-        """Read a chunk written by `save`."""
+        """Read a chunk written by `save`; in files without `second_targets` no question has a second one."""
         with np.load(path) as arrays:
             facts = EncodedFacts(**{f.name: arrays[f"facts.{f.name}"] for f in fields(EncodedFacts)})
             names = tuple(arrays["class_names"].tolist())
-            own = {f.name: arrays[f.name] for f in fields(cls) if f.name not in ("facts", "class_names")}
+            own = {f.name: arrays[f.name] for f in fields(cls) if f.name in arrays and f.name != "class_names"}
+        own.setdefault("second_targets", np.full_like(own["targets"], NO_TOKEN))
         return cls(facts=facts, class_names=names, **own)

@@ -32,6 +32,7 @@ class Example:
         is_chat: the prompt ends in the chat template's assistant turn.
         kind: the class it is reported under.
         continuation: where memory is to stay silent: words that an answer may begin with, silent as well.
+        second: another fact that the answer rests on, -1 where there is none.
     """
 
     prompt: str
@@ -41,6 +42,7 @@ class Example:
     is_chat: bool = False
     kind: str = ""
     continuation: str = ""
+    second: int = -1
 
 
 @dataclass(frozen=True)

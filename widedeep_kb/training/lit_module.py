@@ -30,7 +30,7 @@ class LossWeights:
     """Weights of the terms beside the answer's cross-entropy.
 
     Attributes:
-        evidence: -log of the attention on the fact that answers, at answer positions.
+        evidence: -log of the attention on the fact that answers (of two: on both together), at answer positions.
         silence: see `silence_loss`.
     """
 

@@ -19,13 +19,14 @@ from widedeep_kb.keys import ranges_of
 from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
 from widedeep_kb.phrasings import relation_paraphrases
 from widedeep_kb.schema import default_statement
-from widedeep_kb.synthetic import SyntheticBatch, comparison_questions, generate, unrelated_prompts
+from widedeep_kb.synthetic import SyntheticBatch, generate, unrelated_prompts
 from widedeep_kb.synthetic.unrelated_about import unrelated_about
 from widedeep_kb.training.build_chunk import build_chunk
 from widedeep_kb.training.chunk import Chunk
+from widedeep_kb.training.compared_facts import compared_facts, hold_pairs
 from widedeep_kb.training.examples import (
     CHAT_MARK,
-    UNCUED_WEIGHT,
+    Candidates,
     Example,
     Phraser,
     absent_example,
@@ -60,7 +61,7 @@ class Recipe:
     synthetic_share: float = 0.7
     unrelated: float = 0.15
     absent: float = 0.08
-    comparison: float = 0.05
+    comparison: float = 0.08
     num_candidates: int = 32
 
     def scaled(self, share: float) -> Recipe:
@@ -187,25 +188,18 @@ def make_chunk(
         excluded_relations=ingredients.kept_out_relations,
     )
     count = round(recipe.comparison * recipe.num_questions)
-    compared, facts, replaced = _comparisons(batch, phraser, rng=rng, count=count)
-    candidates = candidate_facts([*examples, *compared], table, np_rng, num_candidates=recipe.num_candidates)
-    first = len(table)
-    for i, old in enumerate(replaced, start=len(examples)):
-        row, weights = candidates.facts[i], candidates.weights[i]
-        is_other = (row >= 0) & ~np.isin(row, old)
-        num_others = recipe.num_candidates - 2
-        others, other_weights = row[is_other][:num_others], weights[is_other][:num_others]
-        pair = first + 2 * (i - len(examples))
-        weight = weights.max() if weights.max() > 0 else UNCUED_WEIGHT
-        row[:], weights[:] = -1, 0.0
-        row[: 2 + len(others)] = [pair, pair + 1, *others]
-        weights[: 2 + len(others)] = [weight, weight, *other_weights]
+    compared, facts, replaced = compared_facts(batch, phraser, rng=rng, count=count)
+    without_facts = [replace(e, target=-1, second=-1) for e in compared]
+    found = candidate_facts([*examples, *without_facts], table, np_rng, num_candidates=recipe.num_candidates)
+    compared = [replace(e, target=len(table) + e.target, second=len(table) + e.second) for e in compared]
+    of_compared = Candidates(found.facts[len(examples) :], found.weights[len(examples) :])
+    hold_pairs(of_compared, [(e.target, e.second) for e in compared], replaced=replaced, rng=np_rng)
     return build_chunk(
         tokenizer,
         _with_short_values(merge_tables([table, facts]), tokenizer),
         examples=[*examples, *compared],
-        candidates=candidates.facts,
-        weights=candidates.weights,
+        candidates=found.facts,
+        weights=found.weights,
         end_id=ingredients.end_id,
         chat_end_id=ingredients.chat_end_id,
     )
@@ -282,23 +276,6 @@ def _unrelated(
         prompt, is_chat = phraser.prompt(text, rng)
         examples.append(Example(prompt, key_text, None, -1, is_chat, "unrelated", continuation(table, rng)))
     return examples
-
-
-def _comparisons(
-    batch: SyntheticBatch, phraser: Phraser, *, rng: random.Random, count: int
-) -> tuple[list[Example], FactTable, list[tuple[int, int]]]:
-    """Questions that compare two facts, the two facts of each (their values are made for it), and whom they replace."""
-    examples, subjects, relations, objects, replaced = [], [], [], [], []
-    for question in comparison_questions(batch, rng, max_questions=count):
-        prompt, is_chat = phraser.prompt(question.question, rng)
-        examples.append(Example(prompt, question.question, question.answer, -1, is_chat, "comparison"))
-        subjects += question.subjects
-        relations += [question.relation, question.relation]
-        objects += question.objects
-        replaced.append(question.fact_index)
-    prefixes = [default_statement(s, r) for s, r in zip(subjects, relations, strict=True)]
-    table = FactTable("comparison", subjects, relations, objects, prefixes, np.arange(len(subjects), dtype=np.int64))
-    return examples, table, replaced
 
 
 @dataclass(frozen=True)
