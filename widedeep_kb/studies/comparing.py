@@ -15,6 +15,7 @@ from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.studies.domains import single_answer_facts
 from widedeep_kb.studies.told import SEPARATOR
 from widedeep_kb.synthetic import COMPARISON_FRAMES, comparison_questions, generate
+from widedeep_kb.synthetic.comparison_frames import END_MARKS
 from widedeep_kb.synthetic.ordered_values import number
 
 ORDERED = re.compile(
@@ -112,7 +113,8 @@ def _sameness_questions(facts: list[dict], rng: random.Random) -> list[dict]:
 
 def _row(one: dict, other: dict, *, kind: str, answer: str, rng: random.Random) -> dict:
     split = rng.choice(("trained", "heldout"))
-    frame = rng.choice(COMPARISON_FRAMES[split][kind])
+    questions = [frame for frame in COMPARISON_FRAMES[split][kind] if frame.endswith(END_MARKS)]
+    frame = rng.choice(questions)  # statements to complete are a set of their own
     parts = {"{relation}": one["relation"], "{a}": one["subject"], "{b}": other["subject"]}
     return {
         "question": re.sub(r"\{\w+\}", lambda match: parts[match.group()], frame),
