@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 
+from widedeep_kb import model
 from widedeep_kb.lm import FrozenLM, left_pad, load_lm
 from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
 from widedeep_kb.memory.reader import Reader, ReaderConfig
@@ -138,6 +139,28 @@ def test_write_reports_and_repeats_nothing(memory: KnowledgeMemory) -> None:
     report = memory.write([{**FACTS[0], "object": "Brennt"}, {"subject": "New", "relation": "port", "object": "007"}])
     assert (report.added, report.removed, report.unchanged) == (2, 1, 0)
     assert objects(memory, "The port of New is") == {"007"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("CUDA out of memory")])
+def test_a_write_that_fails_half_way_writes_nothing(
+    memory: KnowledgeMemory, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    before = memory.forward(**inputs(memory.lm)).logits
+    facts = [{**FACTS[0], "object": "Brennt"}, {"subject": "New", "relation": "port", "object": "007"}]
+    for place in ("fact_features", "write_rows"):
+        with monkeypatch.context() as patch:
+            patch.setattr(model, place, fail)
+            with pytest.raises(type(error)):
+                memory.write(facts)
+        assert torch.equal(memory.forward(**inputs(memory.lm)).logits, before)
+        assert memory.store.catalogue.next_ordinal == len(FACTS)
+        assert objects(memory, "The port of New is") == set()
+    report = memory.write(facts)
+    assert (report.added, report.removed) == (2, 1)
+    assert objects(memory, PROMPTS[0]) == {"Brennt", "517802"}
 
 
 def test_a_replaced_value_is_unreachable(memory: KnowledgeMemory) -> None:

@@ -30,12 +30,14 @@ class Changes:
         removed: int64 ordinals of the facts that are gone; a changed fact's old ordinal is among them.
         unchanged: number of facts that were there already, equal in every column.
         removed_rows: the removed facts with their `ordinal`, in the order of `removed`.
+        added_rows: the added facts with their `ordinal`, in the order of `added`.
     """
 
     added: np.ndarray
     removed: np.ndarray
     unchanged: int
     removed_rows: pl.DataFrame
+    added_rows: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -67,29 +69,58 @@ class FactCatalogue:
         return self._ordinals.copy()
 
     def preview(self, facts: pl.DataFrame, *, mode: Literal["replace", "extend"] = "replace") -> Changes:
-        """Return what `add` would do, and change nothing."""
-        return self._plan(facts, mode)[0]
-
-    def add(self, facts: pl.DataFrame, *, mode: Literal["replace", "extend"] = "replace") -> Changes:
-        """Add facts. A fact that is live already but differs in another column is removed and added anew.
+        """Return what `add` would do, and change nothing.
 
         Args:
             facts: a frame in `FACT_SCHEMA`, as `read_facts` or `normalise_facts` returns it.
             mode: "replace" removes the live values of every property in `facts` that are not in `facts`; "extend"
-                keeps them.
+                keeps them. A fact that is live already but differs in another column is removed and added anew.
 
         Raises:
             ValueError: for another mode, another schema or a fact_id given twice.
         """
-        changes, new = self._plan(facts, mode)
+        _check_schema(facts)
+        if facts["fact_id"].n_unique() < facts.height:
+            twice = facts["fact_id"].filter(facts["fact_id"].is_duplicated())[0]
+            raise ValueError(f"fact_id {twice} is given twice")
+        if mode not in ("replace", "extend"):
+            raise ValueError(f"mode {mode!r} is neither 'replace' nor 'extend'")
+        by = PROPERTY if mode == "replace" else ["fact_id"]
+        touched = self._facts.join(facts, on=by, how="semi", maintain_order="left")
+        pairs = touched.join(facts, on="fact_id", how="inner", suffix="_new")
+        is_same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_new")) for name in FILE_COLUMNS)
+        same = pairs.filter(is_same)["fact_id"].implode()
+        removed = touched.filter(~pl.col("fact_id").is_in(same))
+        new = facts.filter(~pl.col("fact_id").is_in(same))
+        added = np.arange(self._next_ordinal, self._next_ordinal + new.height, dtype=np.int64)
+        return Changes(
+            added,
+            removed["ordinal"].to_numpy(),
+            unchanged=facts.height - new.height,
+            removed_rows=removed,
+            added_rows=new.select(pl.Series("ordinal", added), *FACT_SCHEMA),
+        )
+
+    def add(self, facts: pl.DataFrame, *, mode: Literal["replace", "extend"] = "replace") -> Changes:
+        """Add facts: `preview`, then `apply`."""
+        changes = self.preview(facts, mode=mode)
+        self.apply(changes)
+        return changes
+
+    def apply(self, changes: Changes) -> None:
+        """Do what `preview` returned.
+
+        Raises:
+            ValueError: the catalogue has changed since. Nothing is changed then.
+        """
+        if changes.added.size and changes.added[0] != self._next_ordinal:
+            raise ValueError(f"the next fact has ordinal {self._next_ordinal}, not {changes.added[0]}")
         self._drop(changes.removed)
-        new = new.select(pl.Series("ordinal", changes.added), *FACT_SCHEMA)
-        self._facts = self._facts.vstack(new)
+        self._facts = self._facts.vstack(changes.added_rows)
         if self._facts.n_chunks() > MAX_CHUNKS:
             self._facts = self._facts.rechunk()
         self._ordinals = np.concatenate([self._ordinals, changes.added])
         self._next_ordinal += changes.added.size
-        return changes
 
     def remove(self, ordinals: np.ndarray) -> pl.DataFrame:
         """Remove facts and return what they were, as `rows` does.
@@ -182,25 +213,6 @@ class FactCatalogue:
         if facts["fact_id"].null_count() or facts["fact_id"].n_unique() < facts.height:
             raise ValueError(f"{path}: fact_ids are missing or not unique")
         return catalogue
-
-    def _plan(self, facts: pl.DataFrame, mode: str) -> tuple[Changes, pl.DataFrame]:
-        """Return the changes and the rows of `facts` that are to be added, in their order."""
-        _check_schema(facts)
-        if facts["fact_id"].n_unique() < facts.height:
-            twice = facts["fact_id"].filter(facts["fact_id"].is_duplicated())[0]
-            raise ValueError(f"fact_id {twice} is given twice")
-        if mode not in ("replace", "extend"):
-            raise ValueError(f"mode {mode!r} is neither 'replace' nor 'extend'")
-        by = PROPERTY if mode == "replace" else ["fact_id"]
-        touched = self._facts.join(facts, on=by, how="semi", maintain_order="left")
-        pairs = touched.join(facts, on="fact_id", how="inner", suffix="_new")
-        is_same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_new")) for name in FILE_COLUMNS)
-        same = pairs.filter(is_same)["fact_id"].implode()
-        removed = touched.filter(~pl.col("fact_id").is_in(same))
-        new = facts.filter(~pl.col("fact_id").is_in(same))
-        added = np.arange(self._next_ordinal, self._next_ordinal + new.height, dtype=np.int64)
-        num_same = facts.height - new.height
-        return Changes(added, removed["ordinal"].to_numpy(), unchanged=num_same, removed_rows=removed), new
 
     def _drop(self, ordinals: np.ndarray) -> None:
         if ordinals.size:

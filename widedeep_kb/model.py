@@ -127,22 +127,19 @@ class KnowledgeMemory:
     ) -> WriteReport:
         """Insert facts, with no training; values of a property replace its former ones unless mode is "extend".
 
+        All of them or none: an error or an interrupt leaves the memory as it was.
+
         Args:
             facts: a facts frame, records, or a parquet, jsonl or csv file.
             mode: see above.
             progress: called with the number of facts encoded since the last call.
 
         Raises:
-            ValueError: a fact is malformed or its value is longer than 64 tokens; nothing is written then.
+            ValueError: a fact is malformed, its value is longer than 64 tokens, or its subject has no word.
         """
-        frame = as_facts(facts)
-        encode_facts(
-            self.lm.tokenizer, [""] * frame.height, objects=frame["object"].to_list(), end_id=self.lm.newline_id
-        )
-        changes = self.store.change(frame, mode=mode)
-        new = self.store.catalogue.rows(changes.added)
-        rows, encoded = self.rows_for(new, progress=progress)
-        self.store.put_rows(changes.added, rows, num_rows=encoded.num_rows)
+        changes = self.store.catalogue.preview(as_facts(facts), mode=mode)
+        rows, encoded = self.rows_for(changes.added_rows, progress=progress)
+        self.store.change(changes, rows, num_rows=encoded.num_rows)
         return WriteReport(len(changes.added), len(changes.removed), changes.unchanged)
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import zlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from widedeep_kb.memory.store import CATALOGUE_FILE, ROWS_FILE, FactStore
+from widedeep_kb.memory.wide import WideTable
 from widedeep_kb.schema import facts_from_records
 
 WIDTH = 64
@@ -41,11 +43,11 @@ def num_rows_of(text: str) -> int:
 
 def write(store: FactStore, frame: pl.DataFrame, *, mode: str = "replace") -> None:
     """Catalogue and rows of facts, as `KnowledgeMemory.write` does it."""
-    changes = store.change(frame, mode=mode)
-    objects = store.catalogue.rows(changes.added)["object"].to_list()
+    changes = store.catalogue.preview(frame, mode=mode)
+    objects = changes.added_rows["object"].to_list()
     counts = np.array([num_rows_of(o) for o in objects], dtype=np.int64)
     rows = [row_of(o, i) for o, n in zip(objects, counts.tolist(), strict=True) for i in range(n)]
-    store.put_rows(changes.added, torch.stack(rows) if rows else torch.zeros(0, WIDTH), num_rows=counts)
+    store.change(changes, torch.stack(rows) if rows else torch.zeros(0, WIDTH), num_rows=counts)
 
 
 def recalled(store: FactStore, text: str) -> set[str]:
@@ -138,6 +140,80 @@ def test_writing_what_is_there_changes_nothing(store: FactStore) -> None:
     write(store, facts(("Zorvania", "capital", "Quillfax")))
     assert torch.equal(store.table.weight, before)
     assert len(store) == 4
+
+
+def state_of(store: FactStore) -> tuple:
+    """All that a change may touch, comparable."""
+    texts = ["The capital of Zorvania is", "The capital of Mirelund is", "Who is the creator of C++?", "Freshmere"]
+    return (
+        store.catalogue.rows(store.catalogue.alive()).to_dicts(),
+        store.catalogue.next_ordinal,
+        [recalled(store, text) for text in texts],
+        store.table.num_live,
+        store.table.allocator.num_allocated,
+    )
+
+
+REPLACING = (("Zorvania", "capital", "Brenntia"), ("Freshmere", "port", "1"))
+
+
+def test_a_change_that_cannot_be_whole_changes_nothing(store: FactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = state_of(store)
+    with pytest.raises(ValueError, match=r"subject '\?' has no word to be found by"):
+        write(store, facts(*REPLACING, ("?", "port", "1")))
+    assert state_of(store) == before
+    changes = store.catalogue.preview(facts(*REPLACING))
+    for rows, said in ((torch.full((2, WIDTH), 1e6), "not finite"), (torch.zeros(3, WIDTH), "values must be")):
+        with pytest.raises(ValueError, match=said):
+            store.change(changes, rows, num_rows=np.ones(2, dtype=np.int64))
+    with monkeypatch.context() as patch:
+        patch.setattr(WideTable, "_resize", no_memory)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            store.change(changes, torch.zeros(2, WIDTH), num_rows=np.ones(2, dtype=np.int64))
+    assert state_of(store) == before
+    write(store, facts(*REPLACING))
+    assert recalled(store, "Freshmere") == {"1"}
+    with pytest.raises(ValueError, match="the next fact has ordinal 6, not 4"):
+        store.catalogue.apply(changes)
+
+
+def no_memory(*_: object) -> None:
+    """What a table that cannot grow does."""
+    raise RuntimeError("out of memory")
+
+
+def test_replacing_values_reuses_their_rows(store: FactStore) -> None:
+    store.table._resize(store.table.allocator.trimmed())
+    for number in range(200):
+        write(store, facts(("Zorvania", "capital", f"Brenn{number}")))
+    assert store.table.allocator.trimmed().capacity <= 8
+
+
+@pytest.mark.parametrize("place", ["catalogue", "retriever", "table"])
+@pytest.mark.parametrize("action", ["write", "erase"])
+def test_an_interrupt_waits_for_the_end_of_a_change(
+    store: FactStore, monkeypatch: pytest.MonkeyPatch, place: str, action: str
+) -> None:
+    part = getattr(store, place)
+    name = {"catalogue": "_drop", "retriever": "remove", "table": "erase"}[place]
+    original = getattr(part, name)
+
+    def interrupted(*args: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        original(*args)
+
+    monkeypatch.setattr(part, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        if action == "write":
+            write(store, facts(*REPLACING))
+        else:
+            store.erase(store.catalogue.find(subject="Zorvania").ordinals)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    expected = {"Brenntia", "always upwards, never back"} if action == "write" else set()
+    assert recalled(store, "Tell me of Zorvania") == expected
+    assert store.table.num_live == store.table.allocator.num_allocated == sum(store.num_rows)
+    write(store, facts(("Zorvania", "capital", "Brenntia")))
 
 
 @pytest.mark.parametrize("seed", range(2))

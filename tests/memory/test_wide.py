@@ -111,7 +111,7 @@ def test_bad_writes_raise_and_change_nothing() -> None:
     rows = torch.tensor([1, 2])
     for bad, message in (
         (values[:2, :8], "values must be"),
-        (torch.full((2, DIM), 1e6), "row 1 are not finite as torch.float16"),
+        (torch.full((2, DIM), 1e6), "row 0 of the values is not finite as torch.float16"),
         (torch.full((2, DIM), float("nan")), "not finite"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -69,17 +69,12 @@ def preview(memory: KnowledgeMemory, facts: pl.DataFrame, *, mode: str) -> int:
     Raises:
         ValueError: a value is too long to be written.
     """
-    import numpy as np
-
     from widedeep_kb.memory.encoding import encode_facts
 
     objects, end_id = facts["object"].to_list(), memory.lm.newline_id
     encode_facts(memory.lm.tokenizer, [""] * facts.height, objects=objects, end_id=end_id)
-    catalogue = memory.store.catalogue
-    changes = catalogue.preview(facts, mode=mode)
-    kept = np.setdiff1d(catalogue.find(facts=facts).ordinals, changes.removed)
-    added = facts.filter(~facts["fact_id"].is_in(catalogue.rows(kept)["fact_id"].implode()))
-    print_lines(fact_lines(changes.removed_rows, mark="-") + fact_lines(added, mark="+"))
+    changes = memory.store.catalogue.preview(facts, mode=mode)
+    print_lines(fact_lines(changes.removed_rows, mark="-") + fact_lines(changes.added_rows, mark="+"))
     counts = f"{len(changes.added)} to add, {len(changes.removed)} to remove, {changes.unchanged} unchanged"
     print(f"dry run: {counts}; nothing was written")
     return 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from widedeep_kb.facts import Changes, FactCatalogue
+from widedeep_kb.memory.interrupts import uninterrupted
 from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.memory.rows import expand_rows
@@ -83,44 +83,38 @@ class FactStore:
         """Live facts."""
         return len(self.catalogue)
 
-    def change(self, facts: pl.DataFrame, *, mode: Literal["replace", "extend"]) -> Changes:
-        """Register facts in the catalogue and drop what they replace; `put_rows` must follow for `Changes.added`."""
-        changes = self.catalogue.add(facts, mode=mode)
-        self._forget_rows(changes.removed)
-        return changes
-
-    def put_rows(self, ordinals: np.ndarray, rows: Tensor, *, num_rows: np.ndarray) -> None:
-        """Store the rows of facts already in the catalogue and make them findable.
+    def change(self, changes: Changes, rows: Tensor, *, num_rows: np.ndarray) -> None:
+        """Add facts with their rows, findable, and drop what they replace; whole or not at all.
 
         Args:
-            ordinals: [n] int64.
-            rows: [sum(num_rows), D], fact after fact.
-            num_rows: [n] int64.
+            changes: from `catalogue.preview`, with nothing changed in between; n facts are added.
+            rows: [sum(num_rows), D], of the added facts, fact after fact.
+            num_rows: int64 [n].
+
+        Raises:
+            ValueError: a subject has no word, or the rows do not fit the table. Nothing is changed then.
         """
-        if not len(ordinals):
-            return
-        first = self.table.allocate(num_rows)
-        ids = torch.from_numpy(expand_rows(first, num_rows)).to(self.table.weight.device)
-        self.table.write(ids, rows.to(self.table.weight.device))
-        size = int(ordinals.max()) + 1
-        if size > len(self.first_rows):
-            extra = np.full(max(size, 2 * len(self.first_rows)) - len(self.first_rows), -1, dtype=np.int64)
-            self.first_rows = np.concatenate([self.first_rows, extra])
-            self.num_rows = np.concatenate([self.num_rows, np.zeros_like(extra)])
-        self.first_rows[ordinals], self.num_rows[ordinals] = first, num_rows
-        columns = self.catalogue.columns_for(ordinals, ["subject", "subject_aliases", "subject_id", "relation"])
-        self.retriever.add(
-            ordinals,
-            subjects=columns["subject"].to_list(),
-            aliases=columns["subject_aliases"].to_list(),
-            subject_ids=columns["subject_id"].to_list(),
-            relations=columns["relation"].to_list(),
-        )
+        added, new = changes.added, changes.added_rows
+        rows = self.table.storable(rows, num_rows=int(num_rows.sum()))
+        freed = expand_rows(self.first_rows[changes.removed], self.num_rows[changes.removed])
+        with uninterrupted():
+            self.table.reserve(num_rows, freed=freed)
+            self.retriever.add(
+                added,
+                subjects=new["subject"].to_list(),
+                aliases=new["subject_aliases"].to_list(),
+                subject_ids=new["subject_id"].to_list(),
+                relations=new["relation"].to_list(),
+            )
+            self.catalogue.apply(changes)
+            self._forget_rows(changes.removed)
+            self._put_rows(added, rows, num_rows=num_rows)
 
     def erase(self, ordinals: np.ndarray) -> pl.DataFrame:
         """Remove facts with their rows, optimizer state and keys; returns what they were."""
-        removed = self.catalogue.remove(ordinals)
-        self._forget_rows(np.unique(ordinals))
+        with uninterrupted():
+            removed = self.catalogue.remove(ordinals)
+            self._forget_rows(np.unique(ordinals))
         return removed
 
     def recall(self, texts: list[str]) -> Recall:
@@ -192,6 +186,19 @@ class FactStore:
                 f"{folder}: rows for {len(store.first_rows)} facts, catalogue of {store.catalogue.next_ordinal}"
             )
         return store
+
+    def _put_rows(self, ordinals: np.ndarray, rows: Tensor, *, num_rows: np.ndarray) -> None:
+        if not len(ordinals):
+            return
+        first = self.table.allocate(num_rows)
+        ids = torch.from_numpy(expand_rows(first, num_rows)).to(self.table.weight.device)
+        self.table.write(ids, rows)
+        size = int(ordinals.max()) + 1
+        if size > len(self.first_rows):
+            extra = np.full(max(size, 2 * len(self.first_rows)) - len(self.first_rows), -1, dtype=np.int64)
+            self.first_rows = np.concatenate([self.first_rows, extra])
+            self.num_rows = np.concatenate([self.num_rows, np.zeros_like(extra)])
+        self.first_rows[ordinals], self.num_rows[ordinals] = first, num_rows
 
     def _forget_rows(self, ordinals: np.ndarray) -> None:
         if not len(ordinals):

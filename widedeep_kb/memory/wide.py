@@ -113,6 +113,31 @@ class WideTable(nn.Module):
         allocator.grow(capacity)
         self._resize(allocator)
 
+    def reserve(self, num_rows: np.ndarray, *, freed: np.ndarray) -> None:
+        """Grows now as far as `allocate(num_rows)` would have to once the rows `freed` (int64, each once) are erased.
+
+        Raises:
+            ValueError: see `RowAllocator.allocate` and `RowAllocator.free`.
+        """
+        allocator = self.allocator.copy()
+        allocator.free(freed, np.ones_like(freed))
+        allocator.allocate(num_rows)
+        self.grow(allocator.capacity)
+
+    def storable(self, values: Tensor, *, num_rows: int) -> Tensor:
+        """`values` (float [num_rows, D]) in the table's dtype and on its device.
+
+        Raises:
+            ValueError: another shape, or numbers that are not finite in the table's dtype; the message counts from 0.
+        """
+        if values.shape != (num_rows, self.embedding_dim):
+            raise ValueError(f"values must be {(num_rows, self.embedding_dim)}, got {tuple(values.shape)}")
+        values = values.detach().to(self.weight)
+        is_bad = ~torch.isfinite(values).all(dim=1)
+        if is_bad.any():
+            raise ValueError(f"row {int(is_bad.int().argmax())} of the values is not finite as {self.weight.dtype}")
+        return values
+
     @torch.no_grad()
     def write(self, row_ids: Tensor, values: Tensor) -> None:
         """Stores rows, makes them live and starts their optimizer state afresh.
@@ -125,13 +150,7 @@ class WideTable(nn.Module):
             ValueError: rows not allocated or given twice, another shape, or numbers that are not finite.
         """
         self._check_allocated(row_ids)
-        if values.shape != (row_ids.numel(), self.embedding_dim):
-            raise ValueError(f"values must be {(row_ids.numel(), self.embedding_dim)}, got {tuple(values.shape)}")
-        values = values.detach().to(self.weight)
-        is_bad = ~torch.isfinite(values).all(dim=1)
-        if is_bad.any():
-            raise ValueError(f"the values of row {int(row_ids[is_bad][0])} are not finite as {self.weight.dtype}")
-        self.weight.index_copy_(0, row_ids, values)
+        self.weight.index_copy_(0, row_ids, self.storable(values, num_rows=row_ids.numel()))
         self.momentum.index_fill_(0, row_ids, 0.0)
         self.is_live.index_fill_(0, row_ids, True)
 
