@@ -172,7 +172,7 @@ def run_arm(args: argparse.Namespace, lm: FrozenLM, split: Split, templates: dic
         for checkpoint in args.output.glob("lightning_logs/fit/*/last.ckpt"):  # as large as the memory
             checkpoint.unlink()
     if args.save is not None:
-        memory.save(args.save)
+        memory.save(args.save, overwrite=True)
     module = JointModule(memory, config)
     questions = questions_of(memory, args, templates)
     arms = {"": (config.wide, config.deep and memory.reader.has_deep)}

@@ -27,8 +27,10 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from widedeep_kb.answers import Evidence, MemoryAnswer
 from widedeep_kb.lm import AnswerLineEnd, FrozenLM, answer_tokens, end_ids, left_pad, load_lm
 from widedeep_kb.memory.adapter import AdapterOutput
+from widedeep_kb.memory.changing import FolderLock
+from widedeep_kb.memory.config import read_config
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_facts
-from widedeep_kb.memory.folder import read_folder, shipped_reader, write_folder
+from widedeep_kb.memory.folder import open_folder, save_folder, shipped_reader
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.store import FactStore, Recall
@@ -84,6 +86,7 @@ class KnowledgeMemory:
         self.lm, self.reader = lm, reader.to(lm.device).eval()
         self.store = store or FactStore(reader.writer.row_width, word_vectors=lm.word_vectors, device=lm.device)
         self.use_deep, self.use_wide = use_deep, use_wide
+        self.versions: set[str] = set()  # states of memory folders whose facts this memory holds or has changed
         self.hooks = MemoryHooks(lm, reader)
 
     @classmethod
@@ -106,17 +109,26 @@ class KnowledgeMemory:
         Raises:
             ValueError: no such folder, a damaged one, or one of another LLM or reader.
         """
-        stored = read_folder(Path(folder)) if folder is not None else None
+        stored = read_config(Path(folder)) if folder is not None else None
         name = llm if llm is not None else (stored.llm_name if stored else None)
         lm = name if isinstance(name, FrozenLM) else load_lm(name, device=device)
         if stored:
-            return stored.open(lm, reader=reader, make=cls)
+            return open_folder(stored.folder, lm, reader=reader, make=cls)
         chosen = reader if isinstance(reader, Reader) else Reader.load(Path(reader) if reader else shipped_reader(lm))
         return cls(lm, chosen)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the memory to `folder`: atomically, an interrupted save leaves the former state."""
-        write_folder(Path(folder), lm=self.lm, reader=self.reader, store=self.store, use_deep=self.use_deep)
+    def save(self, folder: str | Path, *, overwrite: bool = False, lock: FolderLock | None = None) -> None:
+        """Write the memory to `folder`: atomically, an interrupted save leaves the former state.
+
+        Args:
+            folder: made if need be.
+            overwrite: replace whatever memory is there; otherwise only the state that was opened or last saved.
+            lock: the caller's lock on the folder (see `memory.changing`); default: taken for this save.
+
+        Raises:
+            ValueError: another process is changing the folder or has saved there since, or it is no memory folder.
+        """
+        save_folder(self, Path(folder), overwrite=overwrite, lock=lock)
 
     def write(
         self,

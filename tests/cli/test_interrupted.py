@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from outcomes import Disk, Run, contents, error_line, write_in_child
 
-from widedeep_kb.cli.change import LOCK_NAME, folder_lock
-from widedeep_kb.cli.stored import read_catalogue, read_config
+from widedeep_kb.cli.stored import read_catalogue
 from widedeep_kb.memory import folder as memory_folder
+from widedeep_kb.memory.changing import LOCK_NAME, folder_lock
+from widedeep_kb.memory.config import read_config
 from widedeep_kb.memory.store import FactStore
 from widedeep_kb.model import KnowledgeMemory
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 from widedeep_kb.lm import FrozenLM
-from widedeep_kb.memory.folder import CONFIG_NAME, read_folder, shipped_reader
+from widedeep_kb.memory.changing import LOCK_NAME, folder_lock
+from widedeep_kb.memory.config import CONFIG_NAME, read_config
+from widedeep_kb.memory.folder import shipped_reader
 from widedeep_kb.memory.reader import READER_FILE, Reader, ReaderConfig
 from widedeep_kb.memory.store import CATALOGUE_FILE, ROWS_FILE
 from widedeep_kb.model import KnowledgeMemory
@@ -64,7 +67,7 @@ def test_a_folder_holds_config_and_one_snapshot_without_llm_weights(folder: Path
     assert config["llm"] == {"name": "tiny-llama", "revision": "llama"}
     assert config["num_facts"] == 1
     assert ports(folder, lm) == ["9000"]
-    assert read_folder(folder).snapshot == folder / "snapshot-000002"
+    assert read_config(folder).snapshot == folder / "snapshot-000002"
 
 
 @pytest.mark.parametrize("step", ["replace", "fsync"])
@@ -82,9 +85,70 @@ def test_an_interrupted_save_leaves_the_former_memory(
         with pytest.raises(KeyboardInterrupt):
             memory.save(folder)
     assert ports(folder, lm) == ["8443"]
+    assert sorted(p.name for p in folder.iterdir()) == [CONFIG_NAME, "snapshot-000001"]
     memory.save(folder)
     assert ports(folder, lm) == ["9000"]
     assert len(list(folder.glob("snapshot-*"))) == 1
+
+
+def test_an_interrupt_after_the_switch_keeps_the_new_memory_and_its_owner(
+    folder: Path, lm: FrozenLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = KnowledgeMemory.from_pretrained(folder, llm=lm)
+    memory.write([{**FACT, "object": "9000"}])
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", fail)
+        with pytest.raises(KeyboardInterrupt):
+            memory.save(folder)
+    assert ports(folder, lm) == ["9000"]
+    memory.save(folder)
+    assert len(list(folder.glob("snapshot-*"))) == 1
+
+
+def test_a_save_from_a_stale_view_drops_nothing(folder: Path, lm: FrozenLM, tmp_path: Path) -> None:
+    stale, other = (KnowledgeMemory.from_pretrained(folder, llm=lm) for _ in range(2))
+    other.write([{**FACT, "relation": "host", "object": "h1"}])
+    other.save(folder)
+    stale.write([{**FACT, "relation": "owner", "object": "Ada"}])
+    with pytest.raises(ValueError, match=r"/m' holds facts that this memory has not seen .* overwrite=True"):
+        stale.save(folder)
+    assert set(ports(folder, lm)) == {"8443", "h1"}
+    stale.save(tmp_path / "elsewhere")
+    other.save(folder)
+    other.save(folder)
+    stale.save(folder, overwrite=True)
+    assert set(ports(folder, lm)) == {"8443", "Ada"}
+    with pytest.raises(ValueError, match="has not seen"):
+        other.save(folder)
+
+
+def test_another_memory_is_not_replaced_unasked(folder: Path, lm: FrozenLM) -> None:
+    new = KnowledgeMemory(lm, reader_for(lm))
+    with pytest.raises(ValueError, match="has not seen"):
+        new.save(folder)
+    assert ports(folder, lm) == ["8443"]
+    new.save(folder, overwrite=True)
+    assert ports(folder, lm) == []
+
+
+def test_a_folder_being_changed_or_of_other_things_is_not_saved_to(folder: Path, lm: FrozenLM, tmp_path: Path) -> None:
+    memory = KnowledgeMemory.from_pretrained(folder, llm=lm)
+    with folder_lock(folder) as lock:
+        with pytest.raises(ValueError, match=rf"is being changed by another process \(pid {os.getpid()}\)"):
+            memory.save(folder)
+        with pytest.raises(ValueError, match="the lock is for"):
+            memory.save(tmp_path / "n", lock=lock)
+    memory.save(folder)
+    assert not (folder / LOCK_NAME).exists()
+    photos = tmp_path / "photos" / "snapshot-2020"
+    photos.mkdir(parents=True)
+    with pytest.raises(ValueError, match="neither empty nor a memory folder"):
+        memory.save(photos.parent)
+    assert photos.is_dir()
 
 
 def test_a_folder_that_is_no_memory_is_refused(tmp_path: Path, lm: FrozenLM) -> None:
@@ -99,9 +163,9 @@ def test_a_folder_of_another_llm_is_refused(folder: Path, tiny_frozen_lm: MakeLM
 
 def test_rows_of_another_reader_are_refused(folder: Path, lm: FrozenLM, tmp_path: Path) -> None:
     other = reader_for(lm, seed=1)
-    assert "rewrite" in refusal(folder, lm, reader=other)
+    assert "export the facts" in refusal(folder, lm, reader=other)
     other.save(tmp_path / "other")
-    assert "rewrite" in refusal(folder, lm, reader=tmp_path / "other")
+    assert "export the facts" in refusal(folder, lm, reader=tmp_path / "other")
 
 
 def test_a_reader_of_another_llm_is_refused(lm: FrozenLM, tiny_frozen_lm: MakeLM) -> None:
@@ -118,7 +182,7 @@ def test_a_damaged_or_newer_config_is_refused(folder: Path, lm: FrozenLM, conten
 @pytest.mark.parametrize("name", [ROWS_FILE, CATALOGUE_FILE, f"reader/{READER_FILE}"])
 @pytest.mark.parametrize("is_missing", [True, False], ids=["missing", "truncated"])
 def test_missing_and_truncated_files_are_named(folder: Path, lm: FrozenLM, name: str, is_missing: bool) -> None:
-    path = read_folder(folder).snapshot / name
+    path = read_config(folder).snapshot / name
     content = path.read_bytes()
     path.unlink()
     if not is_missing:

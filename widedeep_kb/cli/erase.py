@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from widedeep_kb.cli.arguments import add_llm, add_memory, non_blank
-from widedeep_kb.cli.change import changing
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.cli.printing import fact_lines, one_line, print_lines
+from widedeep_kb.memory.changing import changing
 
 HELP = "remove facts: those of a file, a subject, a source, or one by its id"
 EXAMPLE = 'widedeep-kb erase --memory my-memory --subject "Aurora"'
@@ -33,12 +33,12 @@ def run(args: argparse.Namespace) -> int:
 
     facts = read_facts(args.facts) if args.facts else None
     ids = [args.fact_id] if args.fact_id else None
-    with changing(args.memory):
+    with changing(args.memory) as lock:
         memory = open_memory(args.memory, llm=args.llm)
         found = memory.store.catalogue.find(fact_ids=ids, subject=args.subject, source=args.source, facts=facts)
         erased = memory.erase(found.ordinals)
         if erased.height:
-            memory.save(args.memory)
+            memory.save(args.memory, lock=lock)
     print_lines(fact_lines(erased, mark="erased") + [f"absent\t{one_line(name)}" for name in found.absent])
     print(f"{erased.height} erased, {len(found.absent)} absent; {len(memory.store)} facts in {args.memory}")
     return 0

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widedeep_kb.cli.arguments import UsageError
-from widedeep_kb.cli.change import changing
 from widedeep_kb.cli.opening import memory_type, open_memory
-from widedeep_kb.cli.stored import CONFIG_NAME
+from widedeep_kb.memory.changing import changing
+from widedeep_kb.memory.config import CONFIG_NAME
 from widedeep_kb.training.fit_config import FitJob
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def run_job(job: FitJob) -> int:
     templates = read_templates(job.templates) if job.templates else None
     if (job.output / CONFIG_NAME).exists() and job.output != job.memory:
         raise ValueError(f"{str(job.output)!r} holds a memory already: name another output, or refine that memory")
-    with changing(job.output, may_create=True):
+    with changing(job.output, may_create=True) as lock:
         memory = start(job)
         with redirect_stdout(sys.stderr):  # progress bars
             if facts is not None:
                 memory.write(facts)
             ordinals = memory.store.catalogue.find(facts=facts).ordinals if facts is not None else None
             metrics = fit(memory, job.fit, questions=questions, templates=templates, ordinals=ordinals)
-        memory.save(job.output)
+        memory.save(job.output, lock=lock)
     print(json.dumps(metrics))
     return 0
 

@@ -25,7 +25,7 @@ from typing import NoReturn
 from widedeep_kb.cli.arguments import UsageError
 
 PROGRAM = "widedeep-kb"
-NOT_COMMANDS = ("main", "arguments", "change", "opening", "printing", "stored")
+NOT_COMMANDS = ("main", "arguments", "opening", "printing", "stored")
 
 
 class Parser(argparse.ArgumentParser):

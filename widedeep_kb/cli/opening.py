@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.stored import read_config
+from widedeep_kb.memory.config import read_config
 
 if TYPE_CHECKING:
     from widedeep_kb.model import KnowledgeMemory
 
 
 def open_memory(folder: Path, *, llm: str | None = None, reader: Path | None = None) -> KnowledgeMemory:
-    """Open a memory folder; again if another process switched snapshots meanwhile.
+    """Open a memory folder.
 
     Args:
         folder: the memory folder.
@@ -24,14 +24,8 @@ def open_memory(folder: Path, *, llm: str | None = None, reader: Path | None = N
     Raises:
         ValueError: no memory folder, a damaged one, or one of another LLM or reader.
     """
-    while True:
-        snapshot = read_config(folder).snapshot
-        memory_class = memory_type()
-        try:
-            return memory_class.from_pretrained(folder, llm=llm, reader=reader)
-        except (ValueError, OSError):
-            if read_config(folder).snapshot == snapshot:
-                raise
+    read_config(folder)  # before torch is imported
+    return memory_type().from_pretrained(folder, llm=llm, reader=reader)
 
 
 def memory_type() -> type[KnowledgeMemory]:

@@ -9,8 +9,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from widedeep_kb.cli.arguments import add_llm, add_memory, positive
-from widedeep_kb.cli.change import changing
 from widedeep_kb.cli.opening import open_memory
+from widedeep_kb.memory.changing import changing
 
 HELP = "train a memory jointly on some facts"
 EXAMPLE = "widedeep-kb refine --memory my-memory --facts facts.csv --steps 200"
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         log_dir=args.log_dir,
         wandb=args.wandb,
     )
-    with changing(args.memory):
+    with changing(args.memory) as lock:
         memory = open_memory(args.memory, llm=args.llm)
         from widedeep_kb.training.fit import fit
 
@@ -59,6 +59,6 @@ def run(args: argparse.Namespace) -> int:
             memory.write(facts)
             ordinals = memory.store.catalogue.find(facts=facts).ordinals
             metrics = fit(memory, config, questions=questions, ordinals=ordinals)
-        memory.save(args.memory)
+        memory.save(args.memory, lock=lock)
     print(json.dumps(metrics))
     return 0

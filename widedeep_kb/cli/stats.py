@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from widedeep_kb.cli.arguments import add_memory
-from widedeep_kb.cli.stored import ROWS_NAME, read_catalogue, read_config
+from widedeep_kb.cli.stored import ROWS_NAME, read_catalogue
+from widedeep_kb.memory.config import read_config
 
 HELP = "count facts, subjects, relations, rows and bytes; name reader and LLM"
 EXAMPLE = "widedeep-kb stats --memory my-memory --json"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widedeep_kb.cli.arguments import add_llm, add_memory
-from widedeep_kb.cli.change import changing, check_target
 from widedeep_kb.cli.opening import memory_type, open_memory
 from widedeep_kb.cli.printing import fact_lines, print_lines
-from widedeep_kb.cli.stored import CONFIG_NAME
+from widedeep_kb.memory.changing import changing, check_target
+from widedeep_kb.memory.config import CONFIG_NAME
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,13 +44,13 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         check_target(args.memory)
         return preview(open_or_start(args), facts, mode=mode)
-    with changing(args.memory, may_create=True):
+    with changing(args.memory, may_create=True) as lock:
         memory = open_or_start(args)
         with encoding_bar() as progress:
             report = memory.write(facts, mode=mode, progress=progress)
         is_new = not (args.memory / CONFIG_NAME).exists()
         if report.added or report.removed or is_new or args.reader:
-            memory.save(args.memory)
+            memory.save(args.memory, lock=lock)
     counts = f"{report.added} added, {report.removed} removed, {report.unchanged} unchanged"
     print(f"{counts}; {len(memory.store)} facts in {args.memory}")
     return 0

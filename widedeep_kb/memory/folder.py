@@ -1,7 +1,8 @@
 """A memory folder on disk: `config.json` names the current snapshot; a save writes a new one and then switches.
 
 `config.json` is replaced atomically as the last step, so that an interrupted save leaves the former memory. The LLM is
-recorded by name and hash, never by its weights.
+recorded by name and hash, never by its weights. A save replaces only a state that the memory has seen, by opening or by
+saving it, so that facts another process saved are never lost unnoticed.
 """
 
 from __future__ import annotations
@@ -9,104 +10,106 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.changing import FolderLock, changing, snapshots
+from widedeep_kb.memory.config import CONFIG_NAME, FORMAT, FolderConfig, read_config, version_of
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.store import FactStore
 
 if TYPE_CHECKING:
     from widedeep_kb.model import KnowledgeMemory
 
-CONFIG_NAME = "config.json"
-FORMAT = 1
 READERS = Path(__file__).resolve().parent.parent / "readers"
 
 
-@dataclass(frozen=True)
-class StoredMemory:
-    """A memory folder whose `config.json` has been read."""
-
-    folder: Path
-    snapshot: Path
-    llm_name: str
-    llm_revision: str
-    row_format: str
-    use_deep: bool
-
-    def open(self, lm: FrozenLM, *, reader: str | Path | Reader | None, make: Callable[..., Any]) -> KnowledgeMemory:
-        """Load reader and store and put them together.
-
-        Raises:
-            ValueError: the folder belongs to another LLM, or the given reader did not write its rows.
-        """
-        if lm.identity.revision != self.llm_revision:
-            raise ValueError(
-                f"the memory {str(self.folder)!r} belongs to the LLM {self.llm_name!r} ({self.llm_revision[:12]}), "
-                f"not to {lm.identity.name!r} ({lm.identity.revision[:12]})"
-            )
-        if reader is None:
-            reader = self.snapshot / "reader"
-        loaded = reader if isinstance(reader, Reader) else Reader.load(Path(reader))
-        if loaded.row_format() != self.row_format:
-            raise ValueError(
-                f"the rows in {str(self.folder)!r} were written by reader {self.row_format}, not by "
-                f"{loaded.row_format()}: `widedeep-kb rewrite` encodes the facts anew"
-            )
-        width = loaded.writer.row_width
-        store = FactStore.load(self.snapshot, width, word_vectors=lm.word_vectors, device=lm.device)
-        return make(lm, loaded, store=store, use_deep=self.use_deep)
-
-
-def read_folder(folder: Path) -> StoredMemory:
-    """Read the config of a memory folder.
+def open_folder(
+    folder: Path, lm: FrozenLM, *, reader: str | Path | Reader | None, make: Callable[..., Any]
+) -> KnowledgeMemory:
+    """Load reader and store and put them together; again if another process saved meanwhile.
 
     Raises:
-        ValueError: no memory there, or a damaged or newer config.
+        ValueError: the folder is none or damaged, or of another LLM, or the given reader did not write its rows.
     """
-    path = folder / CONFIG_NAME
-    if not path.is_file():
-        raise ValueError(f"{str(folder)!r} is not a memory folder: it has no {CONFIG_NAME}")
-    try:
-        values = json.loads(path.read_text())
-        if values["format"] != FORMAT:
-            raise ValueError(f"{str(path)!r} has format {values['format']}, this release reads {FORMAT}")
-        return StoredMemory(
-            folder=folder,
-            snapshot=folder / values["snapshot"],
-            llm_name=values["llm"]["name"],
-            llm_revision=values["llm"]["revision"],
-            row_format=values["row_format"],
-            use_deep=values["use_deep"],
+    while True:
+        config = read_config(folder)
+        try:
+            return _open(config, lm, reader=reader, make=make)
+        except (ValueError, OSError):
+            if read_config(folder).version == config.version:
+                raise
+
+
+def _open(
+    config: FolderConfig, lm: FrozenLM, *, reader: str | Path | Reader | None, make: Callable[..., Any]
+) -> KnowledgeMemory:
+    if lm.identity.revision != config.llm_revision:
+        raise ValueError(
+            f"the memory {str(config.folder)!r} belongs to the LLM {config.llm_name!r} ({config.llm_revision[:12]}), "
+            f"not to {lm.identity.name!r} ({lm.identity.revision[:12]})"
         )
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {error}") from error
+    if reader is None:
+        reader = config.snapshot / "reader"
+    loaded = reader if isinstance(reader, Reader) else Reader.load(Path(reader))
+    if loaded.row_format() != config.row_format:
+        raise ValueError(
+            f"the rows in {str(config.folder)!r} were written by reader {config.row_format}, not by "
+            f"{loaded.row_format()}: to change readers, export the facts and write them into a new memory"
+        )
+    width = loaded.writer.row_width
+    store = FactStore.load(config.snapshot, width, word_vectors=lm.word_vectors, device=lm.device)
+    memory = make(lm, loaded, store=store, use_deep=config.use_deep)
+    memory.versions.add(config.version)
+    return memory
 
 
-def write_folder(folder: Path, *, lm: FrozenLM, reader: Reader, store: FactStore, use_deep: bool) -> None:
-    """Write a new snapshot into `folder`, switch to it, then delete the former ones."""
-    folder.mkdir(parents=True, exist_ok=True)
-    former = sorted(path for path in folder.glob("snapshot-*") if path.is_dir())
-    number = max((int(path.name.split("-")[1]) for path in former), default=0) + 1
+def save_folder(memory: KnowledgeMemory, folder: Path, *, overwrite: bool, lock: FolderLock | None) -> None:
+    """Write a new snapshot of `memory` into `folder`, switch to it, then delete the former ones.
+
+    Args:
+        memory: its `versions` say which states of folders it has seen.
+        folder: the memory folder.
+        overwrite: replace a memory in any state.
+        lock: held by the caller; None = taken here.
+
+    Raises:
+        ValueError: another process is changing the folder, it holds facts that `memory` has not seen, or no memory.
+    """
+    if lock is None:
+        with changing(folder, may_create=True) as taken:
+            return save_folder(memory, folder, overwrite=overwrite, lock=taken)
+    if lock.folder != folder:
+        raise ValueError(f"the lock is for {str(lock.folder)!r}, not for {str(folder)!r}")
+    if not overwrite and (folder / CONFIG_NAME).exists() and read_config(folder).version not in memory.versions:
+        raise ValueError(
+            f"{str(folder)!r} holds facts that this memory has not seen (another process saved them, or it is another "
+            "memory): open it and repeat the changes there, or save with overwrite=True to replace all it holds"
+        )
+    former = snapshots(folder)
+    number = max((int(path.name[9:]) for path in former), default=0) + 1
     snapshot = folder / f"snapshot-{number:06d}"
-    reader.save(snapshot / "reader")
-    store.save(snapshot)
+    memory.reader.save(snapshot / "reader")
+    memory.store.save(snapshot)
     config = {
         "format": FORMAT,
         "snapshot": snapshot.name,
-        "llm": {"name": lm.identity.name, "revision": lm.identity.revision},
-        "row_format": reader.row_format(),
-        "use_deep": use_deep,
-        "num_facts": len(store),
+        "llm": {"name": memory.lm.identity.name, "revision": memory.lm.identity.revision},
+        "row_format": memory.reader.row_format(),
+        "use_deep": memory.use_deep,
+        "num_facts": len(memory.store),
+        "save": uuid.uuid4().hex,  # tells this save from every other
     }
+    data = (json.dumps(config, indent=1) + "\n").encode()
     temporary = folder / f".{CONFIG_NAME}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(config, indent=1) + "\n")
+    temporary.write_bytes(data)
     for path in snapshot.rglob("*"):
         _sync(path)
     _sync(temporary)
+    memory.versions.add(version_of(data))
     os.replace(temporary, folder / CONFIG_NAME)
     _sync(folder)
     for path in former:

@@ -1,7 +1,7 @@
 """Changing a memory folder: one process at a time, and a change that fails leaves the folder as it was.
 
 The lock is an advisory lock of the operating system on `DIR/.lock`: it ends with the process that holds it, however
-that ends. A `.lock` file that a killed process left behind locks nothing.
+that ends. A `.lock` file that a killed process left behind locks nothing. Needs no torch.
 """
 
 from __future__ import annotations
@@ -11,15 +11,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from widedeep_kb.cli.stored import CONFIG_NAME, read_config
+from widedeep_kb.memory.config import CONFIG_NAME, read_config
 
 LOCK_NAME = ".lock"
 
 
+@dataclass(frozen=True)
+class FolderLock:
+    """A lock that is held: its holder may change `folder`."""
+
+    folder: Path
+
+
 @contextmanager
-def changing(folder: Path, *, may_create: bool = False) -> Iterator[None]:
+def changing(folder: Path, *, may_create: bool = False) -> Iterator[FolderLock]:
     """Hold a memory folder for one change.
 
     If the body raises, what it left in the folder is removed, and so are the folders made for it.
@@ -38,11 +46,11 @@ def changing(folder: Path, *, may_create: bool = False) -> Iterator[None]:
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with folder_lock(folder):
+        with folder_lock(folder) as lock:
             if (folder / CONFIG_NAME).exists():
                 remove_unfinished(folder)  # of a process that was killed: erased facts must not stay on disk
             try:
-                yield
+                yield lock
             except BaseException:
                 remove_unfinished(folder)
                 raise
@@ -70,7 +78,7 @@ def check_target(folder: Path) -> None:
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[FolderLock]:
     """Be the only process that changes `folder`.
 
     Raises:
@@ -79,10 +87,16 @@ def folder_lock(folder: Path) -> Iterator[None]:
     path = folder / LOCK_NAME
     descriptor = _acquire(path)
     try:
-        yield
+        yield FolderLock(folder)
     finally:
         path.unlink(missing_ok=True)  # before the lock ends, so that nobody's else is removed
         os.close(descriptor)
+
+
+def snapshots(folder: Path) -> list[Path]:
+    """All snapshots in a memory folder, finished or not, oldest first."""
+    found = (path for path in folder.glob("snapshot-*") if path.is_dir() and path.name[9:].isdecimal())
+    return sorted(found, key=lambda path: int(path.name[9:]))
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -92,7 +106,7 @@ def remove_unfinished(folder: Path) -> None:
         current = read_config(folder).snapshot
         if not current.is_dir():
             return  # a damaged memory: what is left of it is not ours to remove
-    for path in folder.glob("snapshot-*"):
+    for path in snapshots(folder):
         if path != current:
             shutil.rmtree(path)
     for path in folder.glob(f".{CONFIG_NAME}.*.tmp"):
