@@ -13,11 +13,12 @@ import gc
 import multiprocessing as mp
 import os
 import pickle
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Protocol, TypeVar
+
+from widedeep_kb.training.scratch import scratch_folder
 
 T = TypeVar("T", covariant=True)
 
@@ -58,8 +59,8 @@ def in_order(
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
     numbers = enumerate(numbers)
-    with tempfile.TemporaryDirectory(prefix="widedeep-kb-") as folder:
-        job_file = Path(folder) / "job"
+    with scratch_folder() as folder:
+        job_file = folder / "job"
         _dump(job, job_file)
         with mp.get_context("forkserver").Pool(num_workers, _start, (str(job_file),)) as pool:
             waiting = []
@@ -67,7 +68,7 @@ def in_order(
                 while len(waiting) < 2 * num_workers and (item := next(numbers, None)) is not None:
                     place, number = item
                     share = first_share if place < num_workers else 1.0
-                    waiting.append(pool.apply_async(_work, (number, share, str(Path(folder) / str(place)))))
+                    waiting.append(pool.apply_async(_work, (number, share, str(folder / str(place)))))
                 if not waiting:
                     return
                 yield _take(Path(waiting.pop(0).get()))
