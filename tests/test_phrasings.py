@@ -91,7 +91,7 @@ def test_wrappers() -> None:
 
 
 def test_common_relations_have_own_questions_in_both_splits() -> None:
-    assert len(COMMON_RELATIONS) >= 120
+    assert len(COMMON_RELATIONS) >= 220
     assert len(COMMON_NAMES) == sum(len(entry.names) for entry in COMMON_RELATIONS.values())
     texts = [p.text for entry in COMMON_RELATIONS.values() for p in entry.paraphrases]
     assert len(set(texts)) == len(texts)

@@ -1,6 +1,6 @@
 """Common relations and the natural questions people ask for them ("When was X born?" for "date of birth").
 
-In: three frozen texts. Out: `COMMON_RELATIONS`, one entry a relation, and `relation_paraphrases(relation, ...)`.
+In: four frozen texts. Out: `COMMON_RELATIONS`, one entry a relation, and `relation_paraphrases(relation, ...)`.
 A text holds entries of this form; `{}` stands for the subject, "+" is trained and "-" held out:
 
     name; another name; another name = kind of value @ theme theme
@@ -15,6 +15,7 @@ from widedeep_kb.phrasings import (
     paraphrases_of_organisations_and_works,
     paraphrases_of_people_and_places,
     paraphrases_of_products_and_science,
+    paraphrases_of_work_and_systems,
 )
 from widedeep_kb.phrasings.frame import SPLITS
 
@@ -89,6 +90,7 @@ COMMON_RELATIONS: dict[str, CommonRelation] = {
         paraphrases_of_people_and_places,
         paraphrases_of_organisations_and_works,
         paraphrases_of_products_and_science,
+        paraphrases_of_work_and_systems,
     )
     for entry in _read(module.TEXT)
 }

@@ -8,7 +8,7 @@ founded; year founded; inception; established; founding year = year @ organisati
 + When was {} started? | When was {} set up? | {} was set up in
 - How long ago did {} come into being? | In what year did {} first open its doors? | {} came into being in
 headquarters; headquarters location; head office; based in = place @ organisation
-+ Where is {} based? | In which city does {}'s board meet? | {} is based in
++ Out of which town does {} work? | In which city does {}'s board meet? | {} is based in
 - Where does {} run its business from? | From what town is {} managed? | {} is run from
 chief executive officer; ceo; managing director = person @ organisation
 + Who runs the firm {}? | Who is the boss of {}? | The boss of {} is
@@ -68,7 +68,7 @@ league; competition; division = title @ organisation
 + In what competition does {} play? | Against whom does {} play, which set of clubs? | {} competes in
 - Which table do I look at to see how {} is doing? | What can {} be champion of? | {} may become champion of
 author; written by; writer = person @ work
-+ Who wrote {}? | Whose book is {}? | {} was written by
++ Who sat down and wrote {}? | Whose book is {}? | {} was written by
 - From whose pen is {}? | Who thought up and put {} on paper? | {} came from the pen of
 publisher; published by = company @ work
 + Who brought out {}? | Which house printed {}? | {} was brought out by
@@ -95,8 +95,8 @@ composer; music by; composed by = person @ work
 + Who wrote the music of {}? | Whose melody is {}? | The music of {} was written by
 - Who put the notes of {} on paper? | Who scored {}? | The notes of {} were set down by
 performer; artist; sung by; singer = person @ work
-+ Who sings {}? | Whose voice is on {}? | {} is sung by
-- Who recorded {}? | Who went to number one with {}? | {} was recorded by
++ Who do we hear singing {}? | Whose voice is on {}? | {} is sung by
+- Who stood at the microphone for {}? | Who went to number one with {}? | {} was recorded by
 record label; label = company @ work person
 + Who put out {}'s record? | Who has {} under contract for music?
 - Which music company sells {}? | With whom did {} sign?
@@ -119,10 +119,10 @@ country of origin; origin; made in = country @ work product
 + Where does {} come from? | From which part of the world is {}? | {} comes from
 - Where was {} produced? | Which nation gave us {}? | The world got {} from
 main character; protagonist; hero = person @ work
-+ Who is {} about? | Whose adventures do we follow in {}? | {} tells the story of
++ Whose fate is told in {}? | Whose adventures do we follow in {}? | {} tells the story of
 - Around whom does the plot of {} turn? | With whom do readers of {} suffer and hope? | The plot of {} turns around
 set in; setting; narrative location = place @ work
-+ Where does {} take place? | Where does the story of {} happen? | {} takes place in
++ To what place does {} take us? | Where does the story of {} happen? | {} takes place in
 - Into what surroundings does {} lead us? | Where would I travel to see the scenes of {}? | The story of {} unfolds in
 based on; adapted from; source material = title @ work
 + What was {} made from? | Where does the idea of {} come from? | {} was inspired by
@@ -165,7 +165,7 @@ number of deaths; casualties; death toll = grouped_integer @ event
 - How many were killed by {}? | How many did not survive {}?
 next event; followed by; successor = title @ event person work any
 + What comes after {}? | Who or what took over from {}? | After {} came
-- What is the sequel to {}? | Who or what stepped into {}'s shoes? | {} gave way to
+- What came along once {} was done? | Who or what stepped into {}'s shoes? | {} gave way to
 previous event; preceded by; predecessor; replaces = title @ event person work any
 + What came before {}? | Who or what did {} take over from? | Before {} there was
 - In whose footsteps does {} tread? | What had to make room for {}? | {} stepped into the shoes of

@@ -5,22 +5,22 @@ date of birth; birth date; birthday; birthdate = date @ person
 + When was {} born? | On what day did {} come into the world? | {} was born on
 - What day does {} celebrate as a birthday? | When did {} first see the light of day? | {} came into this world on
 place of birth; birthplace; birth place = place @ person
-+ Where was {} born? | In which town did {} come into the world? | {} was born in
++ What is the town {} was born in? | In which town did {} come into the world? | {} was born in
 - Where do {}'s origins lie? | Which town is {} a native of? | {} first saw the light of day in
 date of death; death date; died on = date @ person
 + When did {} die? | When did {} pass away? | {} died on
 - On which day did {}'s life end? | Since when is {} no longer alive? | {} passed away on
 place of death; died in = place @ person
-+ Where did {} die? | In what city did {} pass away? | {} died in
-- Where did {}'s life end? | Where did {} draw the last breath? | {} breathed the last in
++ At what place did death find {}? | In what city did {} pass away? | {} died in
+- Which town saw the last hours of {}? | Where did {} draw the last breath? | {} breathed the last in
 cause of death; died of = phrase @ person
-+ What did {} die of? | How did {} die? | {} died of
-- What killed {}? | Which illness or accident ended {}'s life? | {} was killed by
++ What did {} die of? | Of what did {} pass away? | {} died of
+- What was fatal to {}? | Which illness or accident ended {}'s life? | {} was killed by
 burial place; place of burial; buried in = place @ person
-+ Where is {} buried? | Where does {} rest? | {} is buried in
++ To what place was {} carried after the funeral? | Where does {} rest? | {} is buried in
 - Where can one visit {}'s grave? | In which cemetery does {} lie? | {} was laid to rest at
 occupation; profession; job = profession @ person
-+ What does {} do for a living? | What kind of work does {} do? | {} works as a
++ By what does {} make a living? | What work fills the days of {}? | {} works as a
 - How does {} earn money? | What is {}'s line of work? | By trade, {} is a
 employer; works for = company @ person
 + Who does {} work for? | Where does {} work? | {} works for
@@ -29,7 +29,7 @@ spouse; husband; wife = person @ person
 + Who is {} married to? | Who did {} marry? | {} is married to
 - Who is {}'s better half? | With whom did {} tie the knot? | {} exchanged vows with
 father; dad = person @ person
-+ Who is {}'s dad? | Whose son or daughter is {}, on the male side? | The man who raised {} is
++ Who does {} call dad? | Whose son or daughter is {}, on the male side? | The man who raised {} is
 - Which man is {} a child of? | Who fathered {}? | {} was fathered by
 mother; mum = person @ person
 + Who gave birth to {}? | Who is {}'s mum? | {} was brought into the world by
@@ -62,7 +62,7 @@ field of work; field; speciality = phrase @ person organisation
 + What does {} work on? | What subject is {} an expert in? | {} is an expert in
 - What does {} do research on? | What is {} a specialist in? | {} specialises in
 instrument; instrument played = word @ person
-+ What does {} play in the band? | What does {} play? | On stage, {} plays the
++ What does {} play in the band? | What does {} practise scales on? | On stage, {} plays the
 - What will you hear from {} at a concert? | Which musical tool is in {}'s hands? | {} performs on the
 team; member of sports team; plays for = company @ person
 + Who does {} play for? | Whose shirt does {} wear? | {} plays for
@@ -74,7 +74,7 @@ award received; award; prize = title @ person work
 + What did {} win? | What honour was given to {}? | {} was honoured with
 - Which trophy is on {}'s shelf? | How were the merits of {} rewarded? | {} took home
 notable work; known for; famous for = title @ person
-+ What is {} famous for? | What made {} well known? | {} became famous through
++ To what does {} owe all that fame? | What made {} well known? | {} became famous through
 - Why do people remember {}? | What did {} create that everybody has heard of? | {} will be remembered for
 residence; home; lives in = place @ person
 + Where does {} live? | In which town is {}'s house? | {} lives in
@@ -95,10 +95,10 @@ military rank; rank = word @ person
 + How high did {} rise in the army? | What was {} in the army? | In the army {} is a
 - How do soldiers address {}? | What do the stripes on {}'s uniform mean? | {} was promoted to
 capital; capital city = place @ place
-+ From which city is {} governed? | Where does the government of {} sit? | {} is governed from
++ From which city is {} governed? | Where does the government of {} sit? | The government of {} sits in
 - Which city is the seat of power in {}? | Where do {}'s ministers work? | The parliament of {} meets in
 population; number of inhabitants; inhabitants = large_integer @ place
-+ How many people live in {}? | How many residents does {} have? | The number of people living in {} is
++ How many people dwell in {}? | How many residents does {} have? | Added up, the people of {} come to
 - How many souls call {} home? | How big is {} by head count? | {} is home to
 area; surface area; land area = quantity @ place
 + How large is {}? | How much land does {} cover? | {} covers
@@ -107,7 +107,7 @@ elevation; altitude; height above sea level = quantity @ place
 + How high above the sea is {}? | How many metres up is {}? | Above the sea, {} lies at
 - What would an altimeter show at {}? | How far over the waves is {} perched? | {} is perched at
 country; in country; country located in = country @ place organisation
-+ In which state on the world map is {}? | What nation is {} part of? | {} is a place in
++ In which state on the world map is {}? | To what nation does {} count? | {} is a place in
 - Whose flag flies over {}? | To which nation must I travel to see {}? | On the world map, {} belongs to
 continent; located on continent = place @ place
 + Which part of the world is {} in? | On which large land mass is {}? | {} is part of the land mass of
@@ -121,7 +121,7 @@ address; street address; postal address = address @ place organisation
 - What do I write on the envelope for {}? | To which door should a parcel for {} be taken?
 - Parcels for {} are delivered to
 time zone; timezone; tz = timezone @ place
-+ What time do they keep in {}? | How should I set my watch in {}? | Clocks in {} follow
++ What time do they keep in {}? | How should I set my watch in {}? | A watch in {} is set to
 - Which clock setting is right in {}? | What zone do I pick for a meeting in {}? | A clock on the wall in {} runs on
 currency; currency used = word @ place
 + What do people pay with in {}? | What kind of money do I need in {}? | In {} people pay in
@@ -136,7 +136,7 @@ president; head of state = person @ place
 + Who leads {}? | Who is the highest in office in {}? | {} is led by
 - Whose portrait hangs in the offices of {}? | Who was sworn in at the top of {}? | At the top of {} stands
 latitude; lat = signed_decimal @ place
-+ How far north or south is {}? | How many degrees from the equator is {}?
++ How far north or south is {}? | At what degree north or south do I find {}?
 - On which parallel does {} lie? | How far from the equator is {}?
 longitude; lon; lng = signed_decimal @ place
 + How far east or west is {}? | How many degrees from Greenwich is {}?
@@ -166,7 +166,7 @@ shares border with; borders; neighbour = place @ place
 + What is next to {}? | Which land do I enter when leaving {}? | {} is next to
 - What lies on the other side of {}'s frontier? | Who lives next door to {}? | {} adjoins
 mouth of the watercourse; flows into = title @ place
-+ Where does {} end? | Into what does the water of {} run? | {} flows into
++ What does {} run into at last? | Into what does the water of {} run? | {} flows into
 - Where does {} empty itself? | Following {} downstream, where do I arrive? | {} drains to
 average temperature; mean temperature = quantity @ place
 + How warm is it usually in {}? | How hot does {} normally get?

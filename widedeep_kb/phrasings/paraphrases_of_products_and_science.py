@@ -3,9 +3,9 @@
 TEXT = """
 price; cost; list price; retail price = currency @ product work
 + How much is {}? | How much do I have to pay for {}? | {} sells for
-- How expensive is {}? | What will {} set me back? | You can buy {} for
+- What must I put on the counter for {}? | What will {} set me back? | You can buy {} for
 manufacturer; maker; made by = company @ product
-+ Who makes {}? | Which firm builds {}? | {} is built by
++ Which company turns out {}? | Which firm builds {}? | {} is built by
 - From whose factory does {} come? | Who puts {} together? | {} leaves the factory of
 brand; brand name = word @ product
 + Whose logo is on {}? | Under what name is {} sold? | {} is sold under the name
@@ -133,7 +133,7 @@ assigned to; assignee; responsible person = person @ software event product
 + Who is dealing with {}? | On whose desk is {}? | {} is on the desk of
 - Who has to get {} done? | Whom do I ask how {} is coming along? | {} has been handed to
 created by; creator; created by user = person @ software work
-+ Who made {}? | Who opened {}? | {} was made by
++ Who brought {} into existence? | Who opened {}? | {} was made by
 - Who brought {} to life? | Whose work is {}? | {} is the work of
 created on; creation date; date created = date @ software product
 + When was {} made? | On which day was {} opened? | {} was made on
@@ -152,16 +152,16 @@ chemical symbol; symbol = word @ science
 + For short, chemists write {} as
 - Which letters stand for {} in an equation? | What is in the box of {} on the classroom chart?
 atomic number; proton number = small_integer @ science
-+ How many protons does {} have? | In which place of the periodic table is {}?
++ How many positive charges sit in the core of {}? | In which place of the periodic table is {}?
 - Counting protons in {}, where do I end? | How positive is the nucleus of {}?
 atomic weight; molar mass; molecular weight = decimal @ science
 + How heavy is an atom of {}? | How many grams are in a mole of {}?
 - What do I weigh out to get a mole of {}? | How much does one particle of {} weigh, in units?
 melting point; melting temperature = quantity @ science
-+ How hot must {} be to become liquid? | When does {} melt? | {} melts at
++ How hot must {} be to become liquid? | When does {} melt? | When heated, {} starts to flow at
 - At which temperature is {} no longer solid? | How far must I heat {} until it runs? | {} turns liquid at
 boiling point; boiling temperature = quantity @ science
-+ How hot must {} be to become a gas? | When does {} boil? | {} boils at
++ How hot must {} be to become a gas? | When does {} boil? | A kettle of {} would bubble at
 - At what temperature does {} start to bubble? | How far must I heat {} until it steams? | {} turns to vapour at
 density; specific gravity = quantity @ science
 + How heavy is a litre of {}? | Does {} float, going by grams in a cubic centimetre?

@@ -86,13 +86,13 @@ def draw_properties(
         if len(group.properties) >= num_properties:
             break
         u = draw.random()
-        if u < 0.46:
+        if u < 0.80:
             _add_common(draw, group, theme)
-        elif u < 0.65:
+        elif u < 0.87:
             _add_headed(draw, group)
-        elif u < 0.80:
+        elif u < 0.93:
             _add_nouns(draw, group)
-        elif u < 0.90:
+        elif u < 0.96:
             _add_synonyms(draw, group)
         else:
             _add_verbal(draw, group)
