@@ -57,7 +57,7 @@ class PhrasingMix:
         corrupted: of questions with typing errors, lower case and the like.
     """
 
-    own: float = 0.5
+    own: float = 0.6
     chat: float = 0.2
     canonical: float = 0.4
     raw: float = 0.15
