@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList
+from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from widedeep_kb.answers import Evidence, MemoryAnswer
@@ -31,9 +31,11 @@ from widedeep_kb.memory.changing import FolderLock
 from widedeep_kb.memory.config import read_config
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_facts
 from widedeep_kb.memory.folder import open_folder, save_folder, shipped_reader
+from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.store import FactStore, Recall
+from widedeep_kb.memory.trace import GreedyTrace
 from widedeep_kb.memory.writer import fact_features
 from widedeep_kb.phrasings import CANONICAL
 from widedeep_kb.schema import facts_from_records, normalise_facts, read_facts, statement_prefix
@@ -42,6 +44,19 @@ _QUESTION_START = re.compile(
     r"\s*(who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|would|will|has|have|"
     r"tell|give|name|list|state|show|find|please|provide|identify|specify)\b",
     re.IGNORECASE,
+)
+
+# With one of these the first pass of Hugging Face's `generate` may be other than one over the prompts in a new cache.
+_OTHER_FIRST_PASS = (
+    "generation_config",
+    "past_key_values",
+    "cache_implementation",
+    "prefill_chunk_size",
+    "assistant_model",
+    "prompt_lookup_num_tokens",
+    "assistant_early_exit",
+    "custom_generate",
+    "inputs_embeds",
 )
 
 
@@ -194,22 +209,18 @@ class KnowledgeMemory:
         if binding.rows is None or not self.reader.gate.is_set:
             return binding
         mass = self.prompt_mass(binding, input_ids, attention_mask)
-        is_open = self.reader.gate(mass, binding.weights)
-        rows = binding.rows * is_open[:, None, None] if is_open.any() else None
-        return replace(binding, rows=rows, weights=binding.weights * is_open[:, None], projected={})
+        return binding.only(self.reader.gate(mass, binding.weights))
 
     @torch.inference_mode()
     def prompt_mass(self, binding: Binding, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Attention on the rows of `binding` at the last token of each prompt: [B, adapters, heads] float32."""
         found: list[Tensor] = []
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        places = torch.arange(mask.shape[1], device=mask.device)
-        last = (mask * places).argmax(1)
+        ends = prompt_ends(torch.ones_like(input_ids) if attention_mask is None else attention_mask)
 
         def observe(_index: int, wide: AdapterOutput | None, _deep_mass: Tensor | None) -> None:
-            found.append(wide.mass[torch.arange(len(last), device=last.device), :, last].float())
+            found.append(mass_at(wide.mass, ends))
 
-        with self.hooks.bind(replace(binding, observe=observe, needs_weights=False, projected={})):
+        with self.hooks.bind(replace(binding, observe=observe, needs_weights=False)):
             self.lm.decoder(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
         return torch.stack(found, dim=1)
 
@@ -239,8 +250,20 @@ class KnowledgeMemory:
         binding, _ = self.binding(
             texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask"))
         )
-        with self.hooks.bind(self.relevant(binding, input_ids, kwargs.get("attention_mask"))):
+        with self.hooks.bind(self._judged(binding, input_ids, **kwargs)):
             return self.lm.model.generate(input_ids=input_ids, **kwargs)
+
+    def _judged(
+        self, binding: Binding, input_ids: Tensor, *, attention_mask: Tensor | None = None, **kwargs: object
+    ) -> Binding:
+        """`binding` for `generate`: the gate is asked in its first pass, or in a pass of its own where that differs."""
+        defaults = self.lm.model.generation_config
+        if any(kwargs.get(name, getattr(defaults, name, None)) is not None for name in _OTHER_FIRST_PASS):
+            return self.relevant(binding, input_ids, attention_mask)
+        if binding.rows is None or not self.reader.gate.is_set:
+            return binding
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return replace(binding, prompt_mask=mask)
 
     def user_texts(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[str]:
         """The user's words in each prompt [B, T]: all of a plain prompt, the last user turn of a ChatML prompt."""
@@ -276,11 +299,11 @@ class KnowledgeMemory:
     @torch.inference_mode()
     def _answer_batch(self, questions: list[str], rows: list[list[int]], *, max_new_tokens: int) -> list[MemoryAnswer]:
         started = time.perf_counter()
-        trace = _Trace()
+        trace = GreedyTrace()
         binding, recall = self.binding(questions, observe=trace.observe)
         padded = left_pad(rows, pad_id=self.lm.tokenizer.pad_token_id)
         input_ids, attention_mask = (tensor.to(self.lm.device) for tensor in padded)
-        with self.hooks.bind(self.relevant(binding, input_ids, attention_mask)):
+        with self.hooks.bind(self._judged(binding, input_ids, attention_mask=attention_mask)):
             output = self.lm.model.generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
@@ -366,41 +389,3 @@ def user_words(prompt: str) -> str:
     """The last user turn of a ChatML prompt, or all of a plain prompt."""
     turns = re.findall(r"<\|im_start\|>user\n(.*?)(?:<\|im_end\|>|$)", prompt, flags=re.DOTALL)
     return turns[-1] if turns else prompt
-
-
-class _Trace(LogitsProcessor):
-    """Watches one greedy generation: probability of each token chosen, attention at each step."""
-
-    def __init__(self) -> None:
-        self.log_probabilities: list[Tensor] = []
-        self.weights: list[Tensor] = []
-
-    @property
-    def num_steps(self) -> int:
-        """Tokens generated so far."""
-        return len(self.log_probabilities)
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Note the probability of the likeliest token; the scores stay as they are."""
-        scores32 = scores.float()
-        self.log_probabilities.append(scores32.max(-1).values - scores32.logsumexp(-1))
-        return scores
-
-    def observe(self, _index: int, wide: AdapterOutput | None, _deep_mass: Tensor | None) -> None:
-        """Note the attention of one adapter at the last position."""
-        if wide is not None:
-            self.weights.append(wide.weights[:, :, -1, 1:].mean(1))
-
-    def confidence(self, steps: list[int]) -> list[float]:
-        """Geometric mean of the token probabilities over each sequence's own steps."""
-        table = torch.stack(self.log_probabilities, dim=1).cpu()
-        return [float(row[:n].mean().exp()) for row, n in zip(table, steps, strict=True)]
-
-    def mass(self, steps: list[int], *, num_adapters: int) -> Tensor | None:
-        """[B, M] attention on each slot, mean over adapters and each sequence's own steps; None without wide memory."""
-        if not self.weights:
-            return None
-        table = torch.stack(self.weights).unflatten(0, (-1, num_adapters)).mean(1)  # [steps, B, M]
-        counts = torch.tensor(steps, device=table.device)
-        is_own = torch.arange(len(table), device=table.device)[:, None] < counts[None]
-        return (table * is_own.unsqueeze(-1)).sum(0) / counts.unsqueeze(-1)

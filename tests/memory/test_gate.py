@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from transformers import DynamicCache
 
-from widedeep_kb.lm import FrozenLM
+from widedeep_kb.lm import FrozenLM, left_pad
 from widedeep_kb.memory.gate import RelevanceGate, gate_features
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.model import KnowledgeMemory
@@ -68,6 +69,54 @@ def test_a_shut_gate_leaves_the_llm_alone_and_an_open_one_nothing_out(tiny_froze
     with memory.hooks.bind(binding):
         ungated = memory.lm.model.generate(input_ids=input_ids, **arguments)
     assert torch.equal(ours, ungated if is_open else bare)
+
+
+@pytest.mark.parametrize("opens", [(True, True), (False, True), (False, False)])
+@pytest.mark.parametrize("more", [{}, {"num_beams": 3}, {"use_cache": False}], ids=["greedy", "beams", "no cache"])
+def test_the_gate_is_asked_in_the_first_pass_and_costs_one_more_only_where_it_shuts(
+    tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch, opens: tuple[bool, ...], more: dict[str, object]
+) -> None:
+    memory = memory_of(tiny_frozen_lm())
+    for adapter in memory.reader.adapters:
+        adapter.gate.data.fill_(4.0)
+    memory.reader.gate.weight.fill_(1e-6)
+    monkeypatch.setattr(memory.reader.gate, "forward", lambda mass, weights: torch.tensor(opens)[: len(mass)])
+    texts = ["the port of Aurora", "port of Aurora"]
+    input_ids, attention_mask = left_pad(memory.lm.encode(texts), pad_id=0)
+    options = {"attention_mask": attention_mask, "max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, **more}
+    binding, _ = memory.binding(texts)
+    judged = memory.relevant(binding, input_ids, attention_mask)
+    with memory.hooks.bind(judged):
+        expected = memory.lm.model.generate(input_ids=input_ids, pad_token_id=0, **options)
+    passes = []
+    memory.lm.decoder.register_forward_pre_hook(lambda _m, _a: passes.append(1))
+    assert torch.equal(memory.generate(input_ids, texts=texts, pad_token_id=0, **options), expected)
+    assert len(passes) == (6 if all(opens) else 7)
+
+
+def test_a_callers_own_cache_gets_a_pass_of_its_own_for_the_gate(tiny_frozen_lm: MakeLM) -> None:
+    memory = memory_of(tiny_frozen_lm())
+    memory.reader.gate.weight.fill_(1e-6)
+    input_ids = torch.tensor(memory.lm.encode(["port of Aurora"]))
+    options = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "texts": ["port of Aurora"]}
+    plain = memory.generate(input_ids, **options)
+    assert torch.equal(memory.generate(input_ids, past_key_values=DynamicCache(), **options), plain)
+
+
+def test_observers_see_a_repeated_first_pass_once(tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = memory_of(tiny_frozen_lm())
+    memory.reader.gate.weight.fill_(1e-6)
+    input_ids = torch.tensor(memory.lm.encode(["port of Aurora"] * 2))
+    for opens in ((True, True), (True, False), (False, False)):
+        monkeypatch.setattr(memory.reader.gate, "forward", lambda _mass, _weights, o=opens: torch.tensor(o))
+        seen = []
+        binding, _ = memory.binding(
+            ["port of Aurora"] * 2, observe=lambda _i, wide, _deep, seen=seen: seen.append(wide.weights.shape)
+        )
+        binding.prompt_mask = torch.ones_like(input_ids)
+        with torch.no_grad(), memory.hooks.bind(binding):
+            memory.lm.model(input_ids=input_ids)
+        assert len(seen) == (len(memory.reader.adapters) if any(opens) else 0)
 
 
 def test_the_mass_is_taken_at_the_last_token_whatever_the_padding(tiny_frozen_lm: MakeLM) -> None:

@@ -307,6 +307,16 @@ def test_memory_is_projected_once_for_a_whole_generation(llama: Attached, monkey
     assert len(calls) == 1
 
 
+def test_single_tokens_train_the_reader_and_the_next_call_reads_what_it_learnt(llama: Attached) -> None:
+    token, memory, adapter = prompts()[0][None, :1], llama.rows(1), llama.reader.adapters[0]
+    before = llama.run(memory, token).logits
+    with llama.hooks.bind(Binding(rows=memory)):
+        llama.lm.model(input_ids=token).logits.square().sum().backward()
+    assert all(parameter.grad.any() for parameter in (adapter.query.weight, adapter.gate, adapter.output.weight))
+    adapter.query.weight.data.add_(1.0)
+    assert not torch.equal(llama.run(memory, token).logits, before)
+
+
 def test_observers_see_every_adapter_once_a_pass(llama: Attached) -> None:
     seen: list[tuple[int, torch.Size]] = []
     binding = Binding(

@@ -18,7 +18,7 @@ from widedeep_kb.memory.encoding import NUM_CUES
 from widedeep_kb.memory.sparse_null import sparse_null
 
 HIT_FEATURES = 3
-_MARKS = 8  # value channels that carry marks instead of content, a multiple of 8 for the attention kernels
+MARK_CHANNELS = 8  # value channels that carry marks instead of content, a multiple of 8 for the attention kernels
 
 
 class ProjectedMemory(NamedTuple):
@@ -96,7 +96,7 @@ class WideAdapter(nn.Module):
         shape = (self.num_heads, self.head_dim)
         keys = self.key(torch.cat([slot_keys, hits.to(slot_keys.dtype)], dim=-1)).unflatten(-1, shape).transpose(1, 2)
         values = self.value(slot_values).unflatten(-1, shape).transpose(1, 2)
-        extra = values.new_zeros(*values.shape[:3], _MARKS)
+        extra = values.new_zeros(*values.shape[:3], MARK_CHANNELS)
         extra[..., 0] = 1.0
         if marks is not None:
             extra[..., 1] = marks[:, None].to(values.dtype)

@@ -71,6 +71,16 @@ class RelevanceGate(nn.Module):
         self.bias.copy_(parameters.detach()[-1] - mean @ weight + margin)
 
 
+def prompt_ends(attention_mask: Tensor) -> Tensor:
+    """[B] index of each prompt's last token, from the mask [B, T] of prompts padded on either side."""
+    return (attention_mask * torch.arange(attention_mask.shape[1], device=attention_mask.device)).argmax(1)
+
+
+def mass_at(mass: Tensor, ends: Tensor) -> Tensor:
+    """[B, A] float32: an adapter's attention on memory [B, A, T] at one token [B] of each prompt."""
+    return mass[torch.arange(len(ends), device=ends.device), :, ends].float()
+
+
 def gate_features(mass: Tensor, hit_weights: Tensor) -> Tensor:
     """[B, L x A + 1] float32: log of the attention of each head, and the best weight of the index.
 

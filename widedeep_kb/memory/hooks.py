@@ -2,7 +2,10 @@
 
 The hooks do nothing until a `Binding` is bound (`MemoryHooks.bind`), which lasts for one call: one `forward`, or one
 whole `generate`. The cue tokens travel with the KV cache as one extra cache layer, so that reordering, cropping and
-repeating the cache carry them.
+repeating the cache carry them. Without gradients, single new tokens are read by `OneTokenReader`.
+
+Where the binding asks for it, the first pass over the prompts also asks the reader's relevance gate; where the gate
+shuts a question out, that pass is run again without its rows.
 
 Letters: B sequences, T new tokens, M memory slots, H hidden size.
 """
@@ -12,7 +15,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +32,8 @@ from widedeep_kb.memory.adapter import (
     split_rows,
 )
 from widedeep_kb.memory.encoding import NO_TOKEN, NUM_CUES, SLOTS_PER_ROW
+from widedeep_kb.memory.gate import mass_at, prompt_ends
+from widedeep_kb.memory.one_token import OneTokenReader
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.writer import token_features
 
@@ -44,8 +49,13 @@ class Binding:
         use_deep: whether the deep memory is read.
         observe: called as observe(adapter index, the wide adapter's output or None, deep mass [B, T, Q] or None).
         needs_weights: whether `observe` needs the attention on each slot.
+        prompt_mask: [B, T], 0 = padding, of prompts whose relevance is still to be judged: the next pass holds them
+            whole, in a new cache or none. None: every row is read.
         projected: adapter index -> this call's projected keys and values; filled on first use.
+        one_token: for passes over single tokens; made on first use.
         cues: [B, T, 3H] features of the current tokens and the two before each; set by the decoder's pre-hook.
+        cue_queries: what they add to each adapter's query, [B, A x D]; takes the place of `cues` for single tokens.
+        seen: arguments of `observe` in a pass that may have to be run again.
     """
 
     rows: Tensor | None = None
@@ -54,8 +64,38 @@ class Binding:
     use_deep: bool = False
     observe: Callable[[int, AdapterOutput | None, Tensor | None], None] | None = None
     needs_weights: bool = False
+    prompt_mask: Tensor | None = None
     projected: dict[int, ProjectedMemory] = field(default_factory=dict)
+    one_token: OneTokenReader | None = None
     cues: Tensor | None = None
+    cue_queries: tuple[Tensor, ...] = ()
+    seen: list[tuple[int, AdapterOutput, Tensor | None]] = field(default_factory=list)
+
+    def only(self, is_open: Tensor) -> Binding:
+        """This binding with the rows of the prompts [B] that `is_open` names, and every prompt judged."""
+        rows = self.rows * is_open[:, None, None] if is_open.any() else None
+        return replace(
+            self,
+            rows=rows,
+            weights=self.weights * is_open[:, None],
+            prompt_mask=None,
+            projected={},
+            one_token=None,
+            seen=[],
+        )
+
+
+class TokenLayer(DynamicLayer):
+    """A cache layer of token ids [B, 1, T, 1]: its keys and its values are one tensor."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: object, **_kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Append `key_states`; return all."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self.keys = self.values = torch.cat([self.keys, key_states], dim=-2)
+        return self.keys, self.values
 
 
 class MemoryHooks:
@@ -69,8 +109,12 @@ class MemoryHooks:
     def __init__(self, lm: FrozenLM, reader: Reader) -> None:
         self.lm, self.reader = lm, reader
         self.binding: Binding | None = None
-        self._signature = inspect.signature(type(lm.decoder).forward)
-        self._handles = [lm.decoder.register_forward_pre_hook(self._before_decoder, with_kwargs=True)]
+        self._parameters = tuple(inspect.signature(type(lm.decoder).forward).parameters)[1:]  # without `self`
+        self._num_layers, self._embeddings = len(lm.layers), lm.model.get_input_embeddings()
+        self._handles = [
+            lm.decoder.register_forward_pre_hook(self._before_decoder, with_kwargs=True),
+            lm.decoder.register_forward_hook(self._after_decoder, with_kwargs=True),
+        ]
         for i, layer_idx in enumerate(reader.config.adapter_layers):
             self._handles.append(lm.layers[layer_idx].register_forward_hook(self._make_layer_hook(i)))
 
@@ -92,9 +136,7 @@ class MemoryHooks:
     def _before_decoder(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         if self.binding is None or self.binding.rows is None:
             return None
-        bound = self._signature.bind_partial(module, *args, **kwargs)
-        further = bound.arguments.pop("kwargs", {})
-        values = {**bound.arguments, **further}
+        values = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
         input_ids, cache = values.get("input_ids"), values.get("past_key_values")
         if input_ids is None:
             raise ValueError("memory needs input_ids: the LLM was called with inputs_embeds")
@@ -102,21 +144,50 @@ class MemoryHooks:
         use_cache = values.get("use_cache")  # None where the caller left it to the config
         needs_cache = cache is None and (module.config.use_cache if use_cache is None else use_cache)
         if needs_cache:
-            cache = DynamicCache(config=module.config)
-            values["past_key_values"] = cache
-        history = _with_history(tokens, cache, num_layers=len(self.lm.layers))
-        self.binding.cues = self._cue_features(history, num_new=tokens.shape[1])
-        if needs_cache:
-            values.pop("self")
-            return (), values
-        return None
+            cache = values["past_key_values"] = DynamicCache(config=module.config)
+        self._set_cues(_with_history(tokens, cache, num_layers=self._num_layers), num_new=tokens.shape[1])
+        return ((), values) if needs_cache else None
+
+    def _after_decoder(self, module: nn.Module, args: tuple, kwargs: dict, output: object) -> object | None:
+        """Ask the gate after a pass over whole prompts; run the pass again if it shuts any of them out."""
+        binding = self.binding
+        if binding is None or binding.rows is None or binding.prompt_mask is None:
+            return None
+        ends, times = prompt_ends(binding.prompt_mask), binding.seen[0][1].mass.shape[0] // len(binding.rows)
+        mass = torch.stack([mass_at(wide.mass[::times], ends) for _, wide, _ in binding.seen], dim=1)
+        is_open = self.reader.gate(mass, binding.weights)
+        if is_open.all():
+            binding.prompt_mask = None
+            seen, binding.seen = binding.seen, []
+            for found in seen if binding.observe is not None else ():
+                binding.observe(*found)
+            return None
+        self.binding = binding.only(is_open)
+        values = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
+        if (cache := values.get("past_key_values")) is not None:
+            cache.layers = DynamicCache(config=module.config).layers
+        return module(**values)
+
+    def _set_cues(self, history: Tensor, *, num_new: int) -> None:
+        """Make ready what the adapters take from all tokens seen so far, [B, past + T]."""
+        binding = self.binding
+        if num_new > 1 or torch.is_grad_enabled():
+            binding.cues, binding.cue_queries = self._cue_features(history, num_new=num_new), ()
+            return
+        if binding.one_token is None or binding.one_token.batch_size != len(history):
+            memories = [self._project(i, len(history)) for i in range(len(self.reader.adapters))]
+            binding.one_token = OneTokenReader(self.reader.adapters, memories, dtype=self._embeddings.weight.dtype)
+        latest = history[:, -NUM_CUES:]
+        if latest.shape[1] < NUM_CUES:
+            latest = F.pad(latest, (NUM_CUES - latest.shape[1], 0), value=NO_TOKEN)
+        binding.cue_queries = binding.one_token.cue_queries(token_features(latest, self._embeddings.weight))
 
     def _cue_features(self, history: Tensor, *, num_new: int) -> Tensor:
         """[B, T, 3H]: features of each new token and the two before it."""
         width = history.shape[1]
         padded = F.pad(history, (NUM_CUES, 0), value=NO_TOKEN)
         stacked = [padded[:, NUM_CUES - back : NUM_CUES - back + width][:, -num_new:] for back in range(NUM_CUES)]
-        return token_features(torch.stack(stacked, dim=-1), self.lm.embedding_weight).flatten(-2)
+        return token_features(torch.stack(stacked, dim=-1), self._embeddings.weight).flatten(-2)
 
     def _make_layer_hook(self, index: int):  # noqa: ANN202 - a hook's signature is torch's
         def hook(_module: nn.Module, _args: tuple, output: Tensor | tuple) -> Tensor | tuple | None:
@@ -133,18 +204,25 @@ class MemoryHooks:
         reads_deep = binding.use_deep and self.reader.has_deep
         if binding.rows is None and not reads_deep:
             return hidden
-        normed = layer_norm_like(adapter.norm, hidden)
-        wide = deep_mass = None
+        wide = deep_mass = normed = None
         additions = []
-        if binding.rows is not None:
-            memory = self._project(index, hidden.shape[0])
+        if binding.rows is not None and binding.cue_queries:
+            is_observed = binding.observe is not None or binding.prompt_mask is not None
+            cue_query = binding.cue_queries[index]
+            addition, wide = binding.one_token.read(index, hidden, cue_query=cue_query, is_observed=is_observed)
+            additions.append(addition)
+        elif binding.rows is not None:
+            normed, memory = layer_norm_like(adapter.norm, hidden), self._project(index, hidden.shape[0])
             wide = adapter(normed, memory, cues=binding.cues, needs_weights=binding.needs_weights)
             additions.append(wide.addition)
         if reads_deep:
+            normed = layer_norm_like(adapter.norm, hidden) if normed is None else normed
             threshold = self.reader.config.null_threshold
             deep, deep_mass = self.reader.deep_readers[index](normed, self.reader.deep_pool, null_threshold=threshold)
             additions.append(deep)
-        if binding.observe is not None:
+        if binding.prompt_mask is not None and wide is not None:
+            binding.seen.append((index, wide, deep_mass))
+        elif binding.observe is not None:
             binding.observe(index, wide, deep_mass)
         return hidden + sum(additions[1:], additions[0]).to(hidden.dtype)
 
@@ -182,11 +260,9 @@ def _with_history(tokens: Tensor, cache: Cache | None, *, num_layers: int) -> Te
         cache.layers.append(DynamicLayer())
     if len(cache.layers) == num_layers:
         past = cache.get_seq_length()
-        layer = DynamicLayer()
+        cache.layers.append(TokenLayer())
         if past:
-            unknown = tokens.new_full((tokens.shape[0], 1, past, 1), NO_TOKEN)
-            layer.update(unknown, unknown)
-        cache.layers.append(layer)
-    states = tokens[:, None, :, None]
+            cache.layers[-1].update(*[tokens.new_full((tokens.shape[0], 1, past, 1), NO_TOKEN)] * 2)
+    states = tokens.view(len(tokens), 1, -1, 1)
     kept, _ = cache.layers[num_layers].update(states, states)
-    return kept[:, 0, :, 0]
+    return kept.view(len(tokens), -1)
