@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from widedeep_kb.segment import words
 from widedeep_kb.tables import (
     conform,
     frame_from_records,
@@ -165,6 +166,9 @@ def _check_facts(facts: pl.DataFrame, *, origin: str) -> None:
     for name in ("subject_id", "relation", "object"):
         has_separator = facts[name].str.contains(SEPARATOR, literal=True)
         refuse_first(has_separator, facts[name], origin=origin, why="holds the control character U+001F")
+    odd = facts["subject"].filter(~facts["subject"].str.contains(r"\p{L}|\p{N}")).unique()  # few, if any
+    is_wordless = facts["subject"].is_in([subject for subject in odd if not words(subject)])
+    refuse_first(is_wordless, facts["subject"], origin=origin, why="has no word to be found by")
     refuse_first(facts["object"].str.contains(r"[\r\n]"), facts["object"], origin=origin, why="holds a newline")
     lacks_object = [s is not None and o not in s for s, o in facts.select("statement", "object").iter_rows()]
     refuse_first(pl.Series(lacks_object), facts["statement"], origin=origin, why="does not contain the object")

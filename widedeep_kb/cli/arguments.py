@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -31,6 +33,33 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def above_zero(text: str) -> float:
+    """Read a number above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text, infinity included.
+    """
+    return _number(text, lambda number: number > 0, wanted="a number above 0")
+
+
+def not_negative(text: str) -> float:
+    """Read a number of at least 0.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text, infinity included.
+    """
+    return _number(text, lambda number: number >= 0, wanted="a number of at least 0")
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text.
+    """
+    return _number(text, lambda number: 0 <= number <= 1, wanted="a number from 0 to 1")
+
+
 def non_blank(text: str) -> str:
     """Read text that is more than white space.
 
@@ -40,3 +69,13 @@ def non_blank(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("the text is empty")
     return text
+
+
+def _number(text: str, is_good: Callable[[float], bool], *, wanted: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and is_good(number)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return number

@@ -78,6 +78,9 @@ def dispatch(words: list[str]) -> int:
     Raises:
         UsageError: no command, an unknown one, or arguments it does not take.
     """
+    for word in words:
+        if any("\ud800" <= char <= "\udfff" for char in word):  # how Python spells a byte that it could not decode
+            raise UsageError(f"not UTF-8 text: {word[:60]!r}")
     names = command_names()
     if words and words[0] in ("-h", "--help"):
         print(overview(names))

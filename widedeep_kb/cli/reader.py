@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from widedeep_kb.cli.arguments import above_zero, not_negative, positive, share
+
 if TYPE_CHECKING:
     from widedeep_kb.lm import FrozenLM
     from widedeep_kb.training.materials import Materials
@@ -28,23 +30,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="train on the evaluation domains too, but for a fifth of their subjects",
     )
-    parser.add_argument("--steps", type=int, default=12000, help="length of the schedule")
-    parser.add_argument("--batch-size", type=int, default=512, help="questions in a step")
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--steps", type=positive, default=12000, help="length of the schedule")
+    parser.add_argument("--batch-size", type=positive, default=512, help="questions in a step")
+    parser.add_argument("--lr", type=above_zero, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=4, help="processes that make training questions")
-    parser.add_argument("--passes", type=int, default=1, help="how often a chunk of questions is used")
-    parser.add_argument("--minutes", type=float, help="stop after so long, with a checkpoint to resume from")
+    parser.add_argument("--workers", type=positive, default=4, help="processes that make training questions")
+    parser.add_argument("--passes", type=positive, default=1, help="how often a chunk of questions is used")
+    parser.add_argument("--minutes", type=above_zero, help="stop after so long, with a checkpoint to resume from")
     parser.add_argument("--resume", type=Path, help="checkpoint (last.ckpt) of an interrupted run")
-    parser.add_argument("--validate-every", type=int, default=1000, help="steps between validations")
-    parser.add_argument("--questions-per-chunk", type=int, default=40000)
-    parser.add_argument("--evidence-weight", type=float, default=0.5)
-    parser.add_argument("--silence-weight", type=float, default=0.3)
-    parser.add_argument("--synthetic-share", type=float, default=0.7)
+    parser.add_argument("--validate-every", type=positive, default=1000, help="steps between validations")
+    parser.add_argument("--questions-per-chunk", type=positive, default=40000)
+    parser.add_argument("--evidence-weight", type=not_negative, default=0.5)
+    parser.add_argument("--silence-weight", type=not_negative, default=0.3)
+    parser.add_argument("--synthetic-share", type=share, default=0.7)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile (default: on a GPU)")
     parser.add_argument("--writer-layers", type=int, nargs="+")
     parser.add_argument("--adapter-layers", type=int, nargs="+")
-    parser.add_argument("--null-threshold", type=float, default=0.1)
+    parser.add_argument("--null-threshold", type=share, default=0.1)
 
 
 def run(args: argparse.Namespace) -> int:

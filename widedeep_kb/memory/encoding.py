@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 SLOTS_PER_ROW = 8
 NUM_CUES = 3
 MAX_VALUE_TOKENS = 64
+MAX_PREFIX_TOKENS = 512  # the writer reads all of them
 NO_TOKEN = -1
 
 
@@ -69,7 +70,7 @@ def encode_facts(
         end_id: token that ends an answer (the line break), stored as the last slot.
 
     Raises:
-        ValueError: a value has no token or more than 64; the message names it.
+        ValueError: a value has no token or more than 64, or its prefix more than 512; the message names it.
     """
     prefix_rows = tokenizer(list(prefixes), add_special_tokens=False).input_ids if prefixes else []
     object_rows = tokenizer([f" {o}" for o in objects], add_special_tokens=False).input_ids if objects else []
@@ -77,6 +78,12 @@ def encode_facts(
         if not 0 < len(row) <= MAX_VALUE_TOKENS:
             shown = text if len(text) <= 60 else f"{text[:60]}..."
             raise ValueError(f"value {shown!r} has {len(row)} tokens; a value has 1 to {MAX_VALUE_TOKENS}")
+    for text, row in zip(prefixes, prefix_rows, strict=True):
+        if len(row) > MAX_PREFIX_TOKENS:
+            shown = f"{text[:60]}..."
+            raise ValueError(
+                f"the words before a value have {len(row)} tokens, more than {MAX_PREFIX_TOKENS}: {shown!r}"
+            )
     tokens = pad_rows([[*row, end_id] for row in object_rows])
     return EncodedFacts(
         prefix_ids=pad_rows(prefix_rows),

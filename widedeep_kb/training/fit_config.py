@@ -69,6 +69,9 @@ class FitConfig:
         for name in (*sizes, *rates):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("evidence_weight", "silence_weight", "num_validation", "patience"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         for name in ("wide_dropout", "unrelated_share", "own_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
@@ -110,3 +113,5 @@ class FitJob:
     def __post_init__(self) -> None:
         if self.facts is None and self.memory is None:
             raise ValueError("name facts, a memory, or both")
+        if self.max_facts is not None and self.max_facts < 1:
+            raise ValueError(f"max_facts must be above 0, got {self.max_facts}")
