@@ -1,15 +1,17 @@
 """Generation with memory against the bare LLM: tokens a second, same prompts, same batch, same number of new tokens.
 
-    python benchmarks/bench_generate.py --batch-sizes 1,64 --new-tokens 64 --runs 7
+    python benchmarks/bench_generate.py --batch-sizes 1,64 --new-tokens 64 --runs 5
 
 Every run generates exactly `--new-tokens` tokens a prompt. The kinds of run take turns, so that a change of the
 machine's load meets all of them; the ratio is that of the medians. `bare` has no hook on the LLM at all. Runs with
-memory include finding the facts. Prints JSON lines, then a table in Markdown.
+memory include finding the facts. Once for each batch size, outside the timing, the aten operations of a decode step
+are counted. Prints JSON lines after each batch size, then a table in Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.lm import left_pad
@@ -38,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-sizes", default="1,64", help="by commas")
     parser.add_argument("--new-tokens", type=int, default=64)
-    parser.add_argument("--runs", type=int, default=7, help="of each kind, after one that is not counted")
+    parser.add_argument("--runs", type=int, default=5, help="of each kind, after one that is not counted")
     parser.add_argument("--reader", type=Path, help="folder of a reader (default: the shipped one)")
     parser.add_argument("--llm", default=None)
     return parser.parse_args(argv)
@@ -69,7 +72,7 @@ class Runs:
     """
 
     def __init__(self, memory: KnowledgeMemory, *, batch_size: int, new_tokens: int) -> None:
-        self.memory, self.new_tokens = memory, new_tokens
+        self.memory, self.batch_size, self.new_tokens = memory, batch_size, new_tokens
         self.texts = {is_known: questions(batch_size, is_known=is_known) for is_known in (True, False)}
         self.inputs = {is_known: self._inputs(texts) for is_known, texts in self.texts.items()}
 
@@ -126,15 +129,43 @@ def seconds(run: Callable[[], Tensor], *, device: torch.device) -> float:
     return time.perf_counter() - started
 
 
+@torch.inference_mode()
+def operations_a_step(memory: KnowledgeMemory, run: Callable[[], Tensor], *, num_steps: int = 2) -> float:
+    """Mean number of aten operations, nested ones too, in the LLM's first passes over single tokens in `run`.
+
+    Args:
+        memory: whose LLM `run` calls.
+        run: one of `Runs.kinds`, of at least `num_steps` + 1 new tokens.
+        num_steps: passes counted.
+    """
+    forward, counts = memory.lm.model.forward, []
+
+    @functools.wraps(forward)  # `generate` reads its signature
+    def counted(*args: object, **kwargs: object) -> object:
+        if len(counts) == num_steps or kwargs["input_ids"].shape[1] > 1:
+            return forward(*args, **kwargs)
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            output = forward(*args, **kwargs)
+        counts.append(sum(event.name.startswith("aten::") for event in profiled.events()))
+        return output
+
+    memory.lm.model.forward = counted
+    try:
+        run()
+    finally:
+        del memory.lm.model.forward
+    return statistics.mean(counts)
+
+
 def measure(runs: Runs, *, num_runs: int) -> dict[str, list[float]]:
-    """Seconds of each kind of run, taken in turns after one of each that is not counted."""
+    """Seconds of each kind of run, taken in turns, after a short one of each that is not counted."""
     kinds, device = runs.kinds(), runs.memory.lm.device
+    for run in Runs(runs.memory, batch_size=runs.batch_size, new_tokens=4).kinds().values():
+        run()
     times: dict[str, list[float]] = {name: [] for name in kinds}
-    for turn in range(num_runs + 1):
+    for _ in range(num_runs):
         for name, run in kinds.items():
-            took = seconds(run, device=device)
-            if turn:
-                times[name].append(took)
+            times[name].append(seconds(run, device=device))
     return times
 
 
@@ -152,6 +183,10 @@ def main(argv: list[str] | None = None) -> None:
     for size in sizes:
         runs = Runs(memory, batch_size=size, new_tokens=args.new_tokens)
         found = {"hits": runs.facts_a_prompt(is_known=True), "no hit": runs.facts_a_prompt(is_known=False)}
+        tell(batch_size=size, facts_a_prompt=found)
+        few = Runs(memory, batch_size=size, new_tokens=4)
+        counts = {kind: operations_a_step(memory, run) for kind, run in few.kinds().items()}
+        tell(batch_size=size, aten_operations_a_decode_step=counts)
         times = measure(runs, num_runs=args.runs)
         medians = {kind: statistics.median(values) for kind, values in times.items()}
         for kind, median in medians.items():
@@ -159,7 +194,6 @@ def main(argv: list[str] | None = None) -> None:
             spread = [round(min(times[kind]), 4), round(max(times[kind]), 4)]
             tell(batch_size=size, kind=kind, tokens_per_s=round(rate, 1), ratio=round(ratio, 3), seconds=spread)
             rows.append([size, kind, KINDS.get(kind, "the LLM without hooks"), f"{rate:.0f}", f"{ratio:.2f}"])
-        tell(batch_size=size, facts_a_prompt=found)
     print("\n" + markdown_table(["batch", "run", "what", "tokens/s", "against bare"], rows))
 
 

@@ -43,7 +43,13 @@ def test_only_a_hit_changes_the_tokens(runs) -> None:  # noqa: ANN001
     assert torch.equal(runs.hits(), runs.observed())
 
 
-def test_the_first_turn_is_not_counted(runs) -> None:  # noqa: ANN001
+def test_the_warm_up_is_not_counted(runs) -> None:  # noqa: ANN001
     times = SCRIPT["measure"](runs, num_runs=2)
     assert {name: len(values) for name, values in times.items()} == dict.fromkeys(runs.kinds(), 2)
     assert all(value > 0 for values in times.values() for value in values)
+
+
+def test_memory_takes_more_operations_a_step_and_counting_leaves_no_trace(runs) -> None:  # noqa: ANN001
+    counts = {kind: SCRIPT["operations_a_step"](runs.memory, run) for kind, run in runs.kinds().items()}
+    assert counts["bare"] == counts["no hit"] < counts["hits"] < counts["observed"]
+    assert "forward" not in vars(runs.memory.lm.model)
