@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections import Counter
 
 import pytest
 
@@ -91,17 +92,38 @@ def test_wrappers() -> None:
 
 
 def test_common_relations_have_own_questions_in_both_splits() -> None:
-    assert len(COMMON_RELATIONS) >= 220
+    assert len(COMMON_RELATIONS) >= 350
     assert len(COMMON_NAMES) == sum(len(entry.names) for entry in COMMON_RELATIONS.values())
     texts = [p.text for entry in COMMON_RELATIONS.values() for p in entry.paraphrases]
     assert len(set(texts)) == len(texts)
     for name, entry in COMMON_RELATIONS.items():
-        assert 4 <= len(entry.paraphrases) <= 10, name
+        assert 4 <= len(entry.paraphrases) <= 14, name
         assert all("{subject}" in p.text and p.relation == name for p in entry.paraphrases)
         trained = len(relation_paraphrases(name, "trained"))
         assert trained >= 2 and len(entry.paraphrases) - trained >= 2
     hidden = [not p.shares_word for entry in COMMON_RELATIONS.values() for p in entry.paraphrases]
     assert sum(hidden) > 0.8 * len(hidden)
+
+
+def test_families_hold_near_synonyms_in_many_styles() -> None:
+    in_families = [entry for entry in COMMON_RELATIONS.values() if entry.family is not None]
+    sizes = Counter(entry.family for entry in in_families)
+    assert len(in_families) >= 130 and min(sizes.values()) >= 3 and max(sizes.values()) <= 16
+    for entry in in_families:
+        trained = [p for p in entry.paraphrases if p.split == "trained"]
+        assert 6 <= len(trained) <= 11 and 3 <= len(entry.paraphrases) - len(trained) <= 4, entry.names[0]
+        assert sum(not p.shares_word for p in entry.paraphrases) >= 0.65 * len(entry.paraphrases), entry.names[0]
+        assert all(p.text.count("{subject}") == 1 for p in entry.paraphrases)
+    trained = [p.text for entry in in_families for p in entry.paraphrases if p.split == "trained"]
+    share = {mark: sum(text.endswith(mark) for text in trained) / len(trained) for mark in "?:."}
+    assert 0.3 < share["?"] < 0.6 and share[":"] > 0.1 and share["."] > 0.07 and sum(share.values()) < 0.85
+    assert 0.1 < sum(text[0].islower() for text in trained) / len(trained) < 0.3
+
+
+def test_no_two_relations_share_a_phrasing() -> None:
+    """Not even one that differs in case or in its last mark."""
+    texts = [p.text.lower().rstrip("?.: ") for entry in COMMON_RELATIONS.values() for p in entry.paraphrases]
+    assert [text for text, count in Counter(texts).items() if count > 1] == []
 
 
 def test_paraphrases_are_found_by_any_name() -> None:

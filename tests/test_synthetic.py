@@ -87,13 +87,21 @@ def test_there_are_many_kinds(batch: SyntheticBatch) -> None:
 def test_kinds_of_values_mostly_fit_the_relation(batch: SyntheticBatch) -> None:
     pairs = zip(batch.common, batch.value_kinds, strict=True)
     fits = [COMMON_RELATIONS[name].value_kind == kind for name, kind in pairs if name]
-    assert len(fits) > 0.35 * len(batch)
+    assert len(fits) > 0.4 * len(batch)
     assert 0.68 < sum(fits) / len(fits) < 0.82
 
 
 def test_common_relations_are_asked_once_a_subject(batch: SyntheticBatch) -> None:
     named = [(s, name) for s, name in zip(batch.subject_index.tolist(), batch.common, strict=True) if name]
     assert max(Counter(named).values()) == 1
+
+
+def test_near_synonyms_of_a_family_meet_in_one_subject(batch: SyntheticBatch) -> None:
+    families: dict[int, Counter[str]] = {}
+    for s, name in zip(batch.subject_index.tolist(), batch.common, strict=True):
+        if name and (family := COMMON_RELATIONS[name].family):
+            families.setdefault(s, Counter())[family] += 1
+    assert sum(max(counts.values()) >= 3 for counts in families.values()) > 0.2 * len(batch.subjects)
 
 
 def test_many_relations_of_a_subject_are_near_identical(batch: SyntheticBatch) -> None:

@@ -1,8 +1,10 @@
 """Common relations and the natural questions people ask for them ("When was X born?" for "date of birth").
 
-In: four frozen texts. Out: `COMMON_RELATIONS`, one entry a relation, and `relation_paraphrases(relation, ...)`.
-A text holds entries of this form; `{}` stands for the subject, "+" is trained and "-" held out:
+In: six frozen texts. Out: `COMMON_RELATIONS`, one entry a relation, and `relation_paraphrases(relation, ...)`.
+A text holds entries of this form; `{}` stands for the subject, "+" is trained and "-" held out. The entries after a
+line with "#" are a family: near-synonyms that one subject may well have together, such as arrival and departure.
 
+    # dates of a person
     name; another name; another name = kind of value @ theme theme
     + When was {} born? | {} was born on
     - What day does {} celebrate as a birthday?
@@ -15,6 +17,8 @@ from widedeep_kb.phrasings import (
     paraphrases_of_organisations_and_works,
     paraphrases_of_people_and_places,
     paraphrases_of_products_and_science,
+    paraphrases_of_records_and_machines,
+    paraphrases_of_travel_and_trade,
     paraphrases_of_work_and_systems,
 )
 from widedeep_kb.phrasings.frame import SPLITS
@@ -46,12 +50,16 @@ class Paraphrase:
 
 @dataclass(frozen=True, slots=True)
 class CommonRelation:
-    """A relation with several `names` (the first is its own), the kind of its values and the themes it suits."""
+    """A relation with several `names` (the first is its own), the kind of its values and the themes it suits.
+
+    `family` names the near-synonyms it stands among, None where there are none.
+    """
 
     names: tuple[str, ...]
     value_kind: str
     themes: tuple[str, ...]
     paraphrases: tuple[Paraphrase, ...]
+    family: str | None
 
 
 def _stems(text: str) -> set[str]:
@@ -59,7 +67,7 @@ def _stems(text: str) -> set[str]:
     return {word[:5] for word in re.findall(r"[a-z]+", text.lower()) if word not in _FUNCTION_WORDS}
 
 
-def _read_entry(lines: list[str]) -> CommonRelation:
+def _read_entry(lines: list[str], family: str | None) -> CommonRelation:
     names_text, rest = lines[0].split(" = ")
     value_kind, themes = rest.split(" @ ")
     names = tuple(names_text.split("; "))
@@ -71,17 +79,20 @@ def _read_entry(lines: list[str]) -> CommonRelation:
             kind = "question" if template.endswith("?") else "statement"
             shares_word = bool(stems & _stems(template))
             paraphrases.append(Paraphrase(template.replace("{}", "{subject}"), names[0], kind, split, shares_word))
-    return CommonRelation(names, value_kind, tuple(themes.split()), tuple(paraphrases))
+    return CommonRelation(names, value_kind, tuple(themes.split()), tuple(paraphrases), family)
 
 
 def _read(text: str) -> list[CommonRelation]:
-    entries: list[list[str]] = []
+    entries: list[tuple[list[str], str | None]] = []
+    family = None
     for line in text.strip().split("\n"):
         if line[0] in "+-":
-            entries[-1].append(line)
+            entries[-1][0].append(line)
+        elif line[0] == "#":
+            family = line[2:]
         else:
-            entries.append([line])
-    return [_read_entry(entry) for entry in entries]
+            entries.append(([line], family))
+    return [_read_entry(lines, family) for lines, family in entries]
 
 
 COMMON_RELATIONS: dict[str, CommonRelation] = {
@@ -91,6 +102,8 @@ COMMON_RELATIONS: dict[str, CommonRelation] = {
         paraphrases_of_organisations_and_works,
         paraphrases_of_products_and_science,
         paraphrases_of_work_and_systems,
+        paraphrases_of_travel_and_trade,
+        paraphrases_of_records_and_machines,
     )
     for entry in _read(module.TEXT)
 }

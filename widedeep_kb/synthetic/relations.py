@@ -8,19 +8,26 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from widedeep_kb.phrasings import COMMON_NAMES, COMMON_RELATIONS
+from widedeep_kb.phrasings import COMMON_NAMES, COMMON_RELATIONS, CommonRelation
 from widedeep_kb.synthetic import relation_vocabulary as rv
 from widedeep_kb.synthetic.draw import Draw
 from widedeep_kb.synthetic.values import VALUE_KINDS, any_kind
 from widedeep_kb.synthetic.words import common_words, pseudo_word, word
 
 RANDOM_KIND_SHARE = 0.25
+FAMILY_SHARE = 0.4  # of the draws of a common relation that has near-synonyms
+MAX_SIBLINGS = 6
 MAX_ATTEMPTS = 1_000
 _THEMES = ("person", "place", "organisation", "work", "product", "software", "science", "event", "any")
 _BY_THEME = {
     theme: tuple(entry for entry in COMMON_RELATIONS.values() if theme in entry.themes) for theme in _THEMES[:-1]
 }
 _BY_THEME["any"] = tuple(COMMON_RELATIONS.values())
+_BY_FAMILY = {
+    entry.family: tuple(e for e in COMMON_RELATIONS.values() if e.family == entry.family)
+    for entry in COMMON_RELATIONS.values()
+    if entry.family is not None
+}
 _HEADS = tuple((head, kind) for kind, heads in rv.HEADS.items() for head in heads.split(", "))
 _SYNONYMS = tuple(
     (tuple(words.split(", ")), kind) for kind, words in (line.split(": ") for line in rv.SYNONYMS.strip().split("\n"))
@@ -115,8 +122,19 @@ def _kind(draw: Draw, usual: str) -> str:
 
 
 def _add_common(draw: Draw, group: _Group, theme: str) -> None:
+    """A common relation; of a family often some or all of it, so that near-synonyms must be told apart."""
     pool = _BY_THEME[theme] if draw.random() < 0.8 else _BY_THEME["any"]
     entry = draw.pick(pool)
+    if entry.family is not None and draw.random() < FAMILY_SHARE:
+        family = _BY_FAMILY[entry.family]
+        for member in draw.sample(family, draw.between(min(2, len(family)), min(MAX_SIBLINGS, len(family)))):
+            _add_entry(draw, group, member)
+    else:
+        _add_entry(draw, group, entry)
+
+
+def _add_entry(draw: Draw, group: _Group, entry: CommonRelation) -> None:
+    """A relation by one of its names, now and then with variants of it."""
     if not group.excluded.isdisjoint([plain(name) for name in entry.names]):
         return
     name = entry.names[0] if draw.random() < 0.5 else draw.pick(entry.names)
