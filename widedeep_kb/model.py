@@ -191,9 +191,13 @@ class KnowledgeMemory:
         """The memory that B raw texts bring, ready to be bound to a call of the LLM."""
         recall = self.store.recall(list(texts))
         rows = recall.rows.to(self.lm.device) if self.use_wide and recall.has_rows.any() else None
-        weights = recall.weights.to(self.lm.device)
         binding = Binding(
-            rows=rows, weights=weights, use_deep=self.use_deep, observe=observe, needs_weights=observe is not None
+            rows=rows,
+            weights=recall.weights.to(self.lm.device),
+            wording=torch.from_numpy(recall.hits.wording).to(self.lm.device),
+            use_deep=self.use_deep,
+            observe=observe,
+            needs_weights=observe is not None,
         )
         return binding, recall
 
@@ -209,7 +213,7 @@ class KnowledgeMemory:
         if binding.rows is None or not self.reader.gate.is_set:
             return binding
         mass = self.prompt_mass(binding, input_ids, attention_mask)
-        return binding.only(self.reader.gate(mass, binding.weights))
+        return binding.only(self.reader.gate(mass, binding.weights, binding.wording))
 
     @torch.inference_mode()
     def prompt_mass(self, binding: Binding, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 
 from widedeep_kb.lm import FrozenLM, left_pad
 from widedeep_kb.memory.gate import RelevanceGate, gate_features
 from widedeep_kb.memory.reader import Reader, ReaderConfig
+from widedeep_kb.memory.wording import NUM_WORDING
 from widedeep_kb.model import KnowledgeMemory
 
 MakeLM = Callable[..., FrozenLM]
@@ -20,26 +22,65 @@ FACTS = [{"subject": "Aurora", "relation": "port", "object": "8443"}]
 def test_a_new_gate_lets_every_question_through() -> None:
     gate = RelevanceGate(2, 3)
     assert not gate.is_set
-    assert gate(torch.rand(5, 2, 3), torch.rand(5, 4)).all()
+    assert gate(torch.rand(5, 2, 3), torch.rand(5, 4), torch.rand(5, NUM_WORDING)).all()
 
 
-def test_features_are_the_log_attention_of_each_head_and_the_best_hit() -> None:
+def test_features_are_the_log_attention_of_each_head_the_best_hit_and_the_wording() -> None:
     mass, weights = torch.tensor([[[0.5, 0.0]]]), torch.tensor([[0.2, 0.8, 0.0]])
     expected = torch.tensor([[0.501, 0.001]]).log()
-    torch.testing.assert_close(gate_features(mass, weights), torch.cat([expected, torch.tensor([[0.8]])], dim=1))
+    found = gate_features(mass, weights, torch.tensor([[0.1, 0.2, 0.3]]))
+    torch.testing.assert_close(found, torch.cat([expected, torch.tensor([[0.8, 0.1, 0.2, 0.3]])], dim=1))
 
 
-def test_a_fitted_gate_tells_separable_questions_apart_and_a_margin_opens_it() -> None:
+def separable(*, by_wording: bool) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """What a gate sees of 400 questions, and which of them are answered: as the attention or as the wording says."""
     torch.manual_seed(0)
     is_answered = torch.rand(400) < 0.5
-    mass = torch.rand(400, 2, 3) * 0.3 + 0.5 * is_answered[:, None, None]
-    weights = torch.full((400, 4), 0.2)
+    mass = torch.rand(400, 2, 3) * 0.3 + (0.0 if by_wording else 0.5 * is_answered[:, None, None])
+    wording = torch.rand(400, NUM_WORDING) * 0.3
+    if by_wording:
+        wording[:, 0] += 0.5 * ~is_answered
+    return (mass, torch.full((400, 4), 0.2), wording), is_answered
+
+
+@pytest.mark.parametrize("by_wording", [False, True])
+def test_a_fitted_gate_tells_separable_questions_apart(by_wording: bool) -> None:
+    seen, is_answered = separable(by_wording=by_wording)
     gate = RelevanceGate(2, 3)
-    gate.fit(gate_features(mass, weights), is_answered)
+    gate.fit(gate_features(*seen), is_answered, weights=torch.ones(400))
     assert gate.is_set
-    assert (gate(mass, weights) == is_answered).float().mean() > 0.98
-    gate.fit(gate_features(mass, weights), is_answered, margin=50.0)
-    assert gate(mass, weights).all()
+    assert (gate(*seen) == is_answered).float().mean() > 0.98
+
+
+def test_hidden_units_find_what_no_weighted_sum_tells_apart() -> None:
+    (mass, weights, wording), _ = separable(by_wording=True)
+    is_answered = (wording[:, 1] - 0.15).abs() < 0.075
+    gate = RelevanceGate(2, 3)
+    gate.fit(gate_features(mass, weights, wording), is_answered, weights=torch.ones(400), penalty=1e-5)
+    assert (gate(mass, weights, wording) == is_answered).float().mean() > 0.9
+
+
+@pytest.mark.parametrize(("most_shut", "num_open"), [(0.5, 13), (0.1, 23)])
+def test_the_threshold_keeps_unrelated_questions_out_but_first_lets_answered_ones_in(
+    most_shut: float, num_open: int
+) -> None:
+    gate = RelevanceGate(2, 3)
+    scores = torch.arange(100.0)
+    is_answered = torch.cat([torch.zeros(50), torch.tensor([1.0, 0.0]).repeat(25)]).bool()
+    unrelated, answered = scores[~is_answered], scores[is_answered]
+    least = gate.set_threshold(scores, is_answered, most_open=0.0, most_shut=most_shut)
+    assert float(gate.bias) == pytest.approx(1 - least)
+    assert int((answered <= least).sum()) <= most_shut * len(answered)
+    assert int((unrelated > least).sum()) <= num_open
+    assert least == pytest.approx(float(answered.quantile(most_shut, interpolation="lower")), abs=1e-3)
+
+
+def test_a_gate_of_before_wording_is_read_as_it_was() -> None:
+    former = {"weight": torch.rand(7), "bias": torch.tensor(-0.5)}
+    gate = RelevanceGate(2, 3)
+    gate.load_state_dict(former)
+    features = torch.rand(20, 7 + NUM_WORDING)
+    torch.testing.assert_close(gate.score(features), features[:, :7] @ former["weight"] - 0.5)
 
 
 def memory_of(lm: FrozenLM) -> KnowledgeMemory:
@@ -80,7 +121,9 @@ def test_the_gate_is_asked_in_the_first_pass_and_costs_one_more_only_where_it_sh
     for adapter in memory.reader.adapters:
         adapter.gate.data.fill_(4.0)
     memory.reader.gate.weight.fill_(1e-6)
-    monkeypatch.setattr(memory.reader.gate, "forward", lambda mass, weights: torch.tensor(opens)[: len(mass)])
+    monkeypatch.setattr(
+        memory.reader.gate, "forward", lambda mass, _weights, _wording: torch.tensor(opens)[: len(mass)]
+    )
     texts = ["the port of Aurora", "port of Aurora"]
     input_ids, attention_mask = left_pad(memory.lm.encode(texts), pad_id=0)
     options = {"attention_mask": attention_mask, "max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, **more}
@@ -108,7 +151,7 @@ def test_observers_see_a_repeated_first_pass_once(tiny_frozen_lm: MakeLM, monkey
     memory.reader.gate.weight.fill_(1e-6)
     input_ids = torch.tensor(memory.lm.encode(["port of Aurora"] * 2))
     for opens in ((True, True), (True, False), (False, False)):
-        monkeypatch.setattr(memory.reader.gate, "forward", lambda _mass, _weights, o=opens: torch.tensor(o))
+        monkeypatch.setattr(memory.reader.gate, "forward", lambda _mass, _weights, _wording, o=opens: torch.tensor(o))
         seen = []
         binding, _ = memory.binding(
             ["port of Aurora"] * 2, observe=lambda _i, wide, _deep, seen=seen: seen.append(wide.weights.shape)

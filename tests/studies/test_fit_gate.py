@@ -11,10 +11,12 @@ import torch
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.gate import RelevanceGate
 from widedeep_kb.memory.reader import Reader, ReaderConfig
+from widedeep_kb.memory.wording import NUM_WORDING
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.sources.corpus import Corpus
-from widedeep_kb.studies.fit_gate import fit_gate, gate_questions, prompt_features, replace_gate
+from widedeep_kb.studies.fit_gate import fit_gate, prompt_features, replace_gate
+from widedeep_kb.studies.gate_questions import GateQuestion, gate_questions, still_foreign
 
 MakeLM = Callable[..., FrozenLM]
 NAMES = [f"Port{i}ville" for i in range(30)]
@@ -38,8 +40,9 @@ def memory_of(lm: FrozenLM) -> KnowledgeMemory:
 
 def test_half_of_the_questions_are_answered_and_all_hold_a_stored_name() -> None:
     questions = gate_questions(corpus(), num_questions=20, seed=0)
-    assert [q.is_answered for q in questions].count(True) == [q.is_answered for q in questions].count(False) == 20
-    unrelated = [q.text.lower() for q in questions if not q.is_answered]
+    kinds = [q.kind for q in questions]
+    assert kinds.count("answered") == kinds.count("unrelated") == 20
+    unrelated = [q.text.lower() for q in questions if q.kind == "unrelated"]
     assert all(any(name.lower() in text for name in NAMES) for text in unrelated)
     assert not any("harbour depth" in text for text in unrelated)
 
@@ -49,17 +52,30 @@ def test_features_come_with_the_places_of_the_texts_that_have_a_hit(tiny_frozen_
     texts = [f"harbour depth of {NAMES[3]}?", "nothing stored here", f"why do people visit {NAMES[5]}?"]
     features, places = prompt_features(memory, texts, batch_size=2)
     assert sorted(places.tolist()) == [0, 2]
-    assert features.shape == (2, len(memory.reader.adapters) * 4 + 1)
+    assert features.shape == (2, len(memory.reader.adapters) * 4 + 1 + NUM_WORDING)
     single, _ = prompt_features(memory, texts[:1])
     torch.testing.assert_close(features[places.tolist().index(0)], single[0], atol=1e-4, rtol=1e-4)
 
 
 def test_fitting_sets_the_gate_and_reports_the_kept_questions(tiny_frozen_lm: MakeLM) -> None:
     memory = memory_of(tiny_frozen_lm())
-    result = fit_gate(memory, gate_questions(corpus(), num_questions=30, seed=0))
+    questions = gate_questions(corpus(), num_questions=30, seed=0)
+    foreign = [GateQuestion(f"who is {name} Quixwell", "foreign") for name in NAMES[:10]]
+    result = fit_gate(memory, questions + foreign, most_shut=0.1)
     assert memory.reader.gate.is_set
     assert result["num_answered"] + result["num_unrelated"] > 40
-    assert 0 <= result["open/unrelated"] <= result["open/answered"] <= 1
+    assert result["num_foreign"] == 10
+    assert result["open/unrelated"] < result["open/answered"]
+    assert result["open/answered"] >= 0.9
+
+
+def test_real_questions_that_a_brought_fact_answers_or_that_bring_none_are_left_out(tiny_frozen_lm: MakeLM) -> None:
+    memory = memory_of(tiny_frozen_lm())
+    texts = [f"who is {NAMES[3]} Quixwell", f"how deep is {NAMES[3]}", "who is nobody at all"]
+    questions = [GateQuestion(text, "foreign", ("3",)) for text in texts]
+    assert still_foreign(memory.store, questions) == []
+    others = [question._replace(answers=("an actor",)) for question in questions]
+    assert still_foreign(memory.store, others) == others[:2]
 
 
 def test_a_replaced_gate_changes_nothing_else_of_a_reader(tiny_frozen_lm: MakeLM, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ class CueMatches:
         has_cue: bool [M], the cues are evidence for the subject.
         is_adjacent: bool [M], no content word stands between the name and some cue.
         is_glued: bool [M], some cue stands in the same piece of text without a space: `Paris.population`.
+        explained: bool [T], the word is part of a cue that some subject met has a fact for.
     """
 
     pairs: np.ndarray
@@ -85,6 +86,7 @@ class CueMatches:
     has_cue: np.ndarray
     is_adjacent: np.ndarray
     is_glued: np.ndarray
+    explained: np.ndarray
 
 
 def match_cues(
@@ -118,6 +120,9 @@ def match_cues(
     near_cue = np.where(is_before, cue_ends[met] - 1, cue_starts[met])
     is_glued = np.zeros(len(hits.spans), bool)
     is_glued[pairs[met][batch.chunks[near] == batch.chunks[near_cue]]] = True
+    edges = np.zeros(len(batch.questions) + 1, np.int64)
+    np.add.at(edges, cue_starts[met], 1)
+    np.add.at(edges, cue_ends[met], -1)
     # A cue that comes twice in a question counts once.
     order = np.lexsort((-weights, keys[met], pairs[met]))
     kept = order[changes(pairs[met][order], keys[met][order])]
@@ -136,6 +141,7 @@ def match_cues(
         has_cue=has_cue,
         is_adjacent=is_adjacent & has_cue,
         is_glued=is_glued,
+        explained=np.cumsum(edges)[:-1] > 0,
     )
 
 

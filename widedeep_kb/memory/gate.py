@@ -1,10 +1,11 @@
 """The relevance gate: whether what the exact index found answers the question at all.
 
 A name in a question brings its facts even where the question is about something else. Where the adapters look at the
-end of the prompt, together with how the index came to the facts, tells the two apart. A question that the gate shuts
-out is answered by the LLM alone, bit for bit.
+end of the prompt, how the index came to the facts, and what the names leave unexplained of the wording tell the two
+apart. A question that the gate shuts out is answered by the LLM alone, bit for bit.
 
-Letters: B questions, L adapters, A heads, R rows of a question.
+Letters: B questions, L adapters, A heads, R rows of a question, W = 3 numbers on its wording, F = L x A + 1 + W,
+U = 8 hidden units.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from widedeep_kb.memory.wording import NUM_WORDING
+
 _LEAST = 1e-3  # attention below which differences mean nothing
+_NUM_UNITS = 8
 
 
 class RelevanceGate(nn.Module):
-    """A logistic regression on attention and hit weight; as made, it lets every question through.
+    """A logistic regression with a few hidden units beside it; as made, it lets every question through.
 
     Args:
         num_adapters: L.
@@ -26,49 +30,99 @@ class RelevanceGate(nn.Module):
 
     def __init__(self, num_adapters: int, num_heads: int) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(num_adapters * num_heads + 1))
+        num_features = num_adapters * num_heads + 1 + NUM_WORDING
+        self.register_buffer("weight", torch.zeros(num_features))
         self.register_buffer("bias", torch.ones(()))
+        self.register_buffer("hidden_weight", torch.zeros(num_features, _NUM_UNITS))
+        self.register_buffer("hidden_bias", torch.zeros(_NUM_UNITS))
+        self.register_buffer("output", torch.zeros(_NUM_UNITS))
 
     @property
     def is_set(self) -> bool:
         """Whether the gate was fitted."""
         return bool(self.weight.any())
 
-    def forward(self, mass: Tensor, hit_weights: Tensor) -> Tensor:
+    def forward(self, mass: Tensor, hit_weights: Tensor, wording: Tensor) -> Tensor:
         """[B] bool, questions whose facts are to be read.
 
         Args:
             mass: [B, L, A] attention on memory at the last prompt token.
             hit_weights: [B, R] weight of the hit that brought each row, 0 = no row.
+            wording: [B, W], see `describe_wording`.
         """
-        return gate_features(mass, hit_weights) @ self.weight + self.bias > 0
+        return self.score(gate_features(mass, hit_weights, wording)) > 0
 
-    def fit(self, features: Tensor, is_answered: Tensor, *, penalty: float = 1e-3, margin: float = 0.0) -> None:
+    def score(self, features: Tensor) -> Tensor:
+        """Logits [N] of features [N, F]; above 0 a question is let through."""
+        return _logits(features, self.weight, self.bias, self.hidden_weight, self.hidden_bias, self.output)
+
+    def fit(self, features: Tensor, is_answered: Tensor, *, weights: Tensor, penalty: float = 2e-3) -> None:
         """Fit to questions with hits.
 
         Args:
-            features: [N, L x A + 1], see `gate_features`.
+            features: [N, F], see `gate_features`.
             is_answered: [N] bool, whether one of the facts found answers the question.
-            penalty: on the squared weights of the standardised features.
-            margin: added to the bias, in logits: above 0 lets more questions through.
+            weights: [N], what each question counts.
+            penalty: on the squares of what the fit learns about standardised features.
         """
-        points, targets = features.double(), is_answered.double()
+        points, targets, shares = features.double(), is_answered.double(), weights.double() / weights.double().sum()
         mean, scale = points.mean(0), points.std(0) + 1e-9
         points = (points - mean) / scale
-        parameters = torch.zeros(points.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.LBFGS([parameters], max_iter=300)
+        parameters = [torch.zeros_like(part, dtype=torch.float64, requires_grad=True) for part in self.buffers()]
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for part in (parameters[2], parameters[4]):
+                part.copy_(torch.randn(part.shape, generator=generator, dtype=torch.float64) * len(part) ** -0.5)
+        optimizer = torch.optim.LBFGS(parameters, max_iter=300, line_search_fn="strong_wolfe")
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            logits = points @ parameters[:-1] + parameters[-1]
-            loss = F.binary_cross_entropy_with_logits(logits, targets) + penalty * parameters[:-1].square().sum()
+            losses = F.binary_cross_entropy_with_logits(_logits(points, *parameters), targets, reduction="none")
+            loss = shares @ losses + penalty * sum(parameters[i].square().sum() for i in (0, 2, 4))
             loss.backward()
             return loss
 
         optimizer.step(closure)
-        weight = parameters.detach()[:-1] / scale
-        self.weight.copy_(weight)
-        self.bias.copy_(parameters.detach()[-1] - mean @ weight + margin)
+        weight, bias, hidden_weight, hidden_bias, output = (part.detach() for part in parameters)
+        weight, hidden_weight = weight / scale, hidden_weight / scale[:, None]
+        folded = (weight, bias - mean @ weight, hidden_weight, hidden_bias - mean @ hidden_weight, output)
+        for buffer, part in zip(self.buffers(), folded, strict=True):
+            buffer.copy_(part)
+
+    def set_threshold(
+        self, scores: Tensor, is_answered: Tensor, *, most_open: float = 0.01, most_shut: float = 0.05
+    ) -> float:
+        """Shift the bias so that at most `most_open` of the unrelated questions pass.
+
+        Args:
+            scores: [N] logits of questions, by gates that were not fitted to them.
+            is_answered: [N] bool; both kinds occur.
+            most_open: share of the unrelated questions that may pass.
+            most_shut: share of the answered questions that may be shut out; this limit goes first.
+
+        Returns:
+            the logit that is now the least one let through.
+        """
+        wanted = torch.quantile(scores[~is_answered], 1 - most_open, interpolation="higher")
+        allowed = torch.quantile(scores[is_answered], most_shut, interpolation="lower")
+        threshold = torch.minimum(wanted, torch.nextafter(allowed, torch.full_like(allowed, -torch.inf)))
+        self.bias -= threshold
+        return float(threshold)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
+        """Read also gates of former readers: a logistic regression that knows nothing of the wording."""
+        weight = state_dict.get(f"{prefix}weight")
+        if weight is not None and weight.shape == (len(self.weight) - NUM_WORDING,):
+            state_dict[f"{prefix}weight"] = F.pad(weight, (0, NUM_WORDING))
+            for name in ("hidden_weight", "hidden_bias", "output"):
+                state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(getattr(self, name)))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _logits(
+    features: Tensor, weight: Tensor, bias: Tensor, hidden_weight: Tensor, hidden_bias: Tensor, output: Tensor
+) -> Tensor:
+    return features @ weight + bias + torch.tanh(features @ hidden_weight + hidden_bias) @ output
 
 
 def prompt_ends(attention_mask: Tensor) -> Tensor:
@@ -81,11 +135,13 @@ def mass_at(mass: Tensor, ends: Tensor) -> Tensor:
     return mass[torch.arange(len(ends), device=ends.device), :, ends].float()
 
 
-def gate_features(mass: Tensor, hit_weights: Tensor) -> Tensor:
-    """[B, L x A + 1] float32: log of the attention of each head, and the best weight of the index.
+def gate_features(mass: Tensor, hit_weights: Tensor, wording: Tensor) -> Tensor:
+    """[B, F] float32: log of the attention of each head, the best weight of the index, the wording.
 
     Args:
         mass: [B, L, A].
         hit_weights: [B, R].
+        wording: [B, W].
     """
-    return torch.cat([(mass.float().flatten(1) + _LEAST).log(), hit_weights.float().amax(1, keepdim=True)], dim=1)
+    attention, best = (mass.float().flatten(1) + _LEAST).log(), hit_weights.float().amax(1, keepdim=True)
+    return torch.cat([attention, best, wording.float()], dim=1)

@@ -45,6 +45,7 @@ class Binding:
     Attributes:
         rows: [B, R, S x 2W] rows of each sequence's facts (all zeros = no row), or None for no wide memory.
         weights: [B, R] weight of the hit that brought each row (see `Hits.weights`); None = all equal.
+        wording: [B, 3] what the names leave unexplained (see `Hits.wording`); needed where the gate is asked.
         marks: [B, R] rows whose attention is to be reported, or None.
         use_deep: whether the deep memory is read.
         observe: called as observe(adapter index, the wide adapter's output or None, deep mass [B, T, Q] or None).
@@ -60,6 +61,7 @@ class Binding:
 
     rows: Tensor | None = None
     weights: Tensor | None = None
+    wording: Tensor | None = None
     marks: Tensor | None = None
     use_deep: bool = False
     observe: Callable[[int, AdapterOutput | None, Tensor | None], None] | None = None
@@ -155,7 +157,7 @@ class MemoryHooks:
             return None
         ends, times = prompt_ends(binding.prompt_mask), binding.seen[0][1].mass.shape[0] // len(binding.rows)
         mass = torch.stack([mass_at(wide.mass[::times], ends) for _, wide, _ in binding.seen], dim=1)
-        is_open = self.reader.gate(mass, binding.weights)
+        is_open = self.reader.gate(mass, binding.weights, binding.wording)
         if is_open.all():
             binding.prompt_mask = None
             seen, binding.seen = binding.seen, []

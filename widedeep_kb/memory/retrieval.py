@@ -21,6 +21,7 @@ from widedeep_kb.memory.evidence import Batch, changes, control, match_cues, set
 from widedeep_kb.memory.index import ExactIndex
 from widedeep_kb.memory.relations import Cues, Relations, WordVectors, hashed_word_vectors
 from widedeep_kb.memory.subjects import SubjectHits, Subjects
+from widedeep_kb.memory.wording import NUM_WORDING, describe_wording
 
 FILE_NAME = "retrieval.safetensors"
 _CHUNK = 4096  # questions at a time: bounds the memory of the intermediate arrays
@@ -38,12 +39,14 @@ class Hits(NamedTuple):
         weights: float32 [B, C], in (0, 1], descending; 0 where there is no fact.
         stage: int8 [B, C], what put the fact there: 1 its subject, 2 a relation cue, 3 its relation's vector; 0 none.
         subject_hits: int32 [B], names met in the question before common words were put under control.
+        wording: float32 [B, 3], how much of the question the names explain (see `describe_wording`).
     """
 
     ordinals: np.ndarray
     weights: np.ndarray
     stage: np.ndarray
     subject_hits: np.ndarray
+    wording: np.ndarray
 
 
 class _Facts(NamedTuple):
@@ -174,6 +177,7 @@ class Retriever:
             np.zeros(shape, np.float32),
             np.zeros(shape, np.int8),
             np.zeros(len(turns), np.int32),
+            np.zeros((len(turns), NUM_WORDING), np.float32),
         )
         for begin in range(0, len(turns), _CHUNK):
             end = min(begin + _CHUNK, len(turns))
@@ -260,6 +264,8 @@ class Retriever:
             stage=np.full(int(cued.sum()), 2, np.int8),
         )
         covered = _covered(batch, hits, span_weights)
+        wording = describe_wording(batch, hits, span_weights=span_weights, covered=covered, explained=matches.explained)
+        out.wording[: len(wording)] = wording
         for cued, pairs in self._groups(facts, batch, hits=hits, pair_weights=pair_weights):
             others = self._facts_of(pairs, batch, hits=hits, pair_weights=pair_weights)
             met = _best(_Facts(*map(np.concatenate, zip(cued, others, strict=True))))

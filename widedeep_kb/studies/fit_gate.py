@@ -3,8 +3,10 @@
     python -m widedeep_kb.studies.fit_gate --reader READER --data-dir DIR
 
 Facts of known domains are written with no training; half of the questions ask for them in trained phrasings, half are
-made around the same names and ask for nothing stored (`synthetic.unrelated_about`). A fifth of the questions is kept
-from the fit and reported. The gate is written into the reader's folder; the last line of stdout is a JSON object.
+made around the same names and ask for nothing stored. Real questions of other data sets that happen to hold a stored
+name are added with a small weight. Every question is judged by a gate fitted to four fifths of the others; from these
+judgements the threshold is chosen, and they are reported. The gate is written into the reader's folder. Prints JSON
+lines.
 """
 
 from __future__ import annotations
@@ -12,59 +14,33 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
+import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.lm import left_pad
 from widedeep_kb.memory.gate import RelevanceGate, gate_features
 from widedeep_kb.memory.reader import READER_FILE
 from widedeep_kb.model import KnowledgeMemory, ask_prompt
-from widedeep_kb.sources import load_corpus
-from widedeep_kb.sources.corpus import Corpus
-from widedeep_kb.sources.prepared import sample_subjects
-from widedeep_kb.studies.reader_materials import PREPARED_DOMAINS, PUBLIC_DOMAINS
-from widedeep_kb.synthetic.unrelated_about import unrelated_about
-from widedeep_kb.training.corpora import MAX_OBJECT_CHARACTERS, split_by_subject, training_table
-from widedeep_kb.training.examples import Phraser, PhrasingMix
+from widedeep_kb.studies.domains import short_facts
+from widedeep_kb.studies.gate_questions import (
+    KINDS,
+    GateQuestion,
+    foreign_questions,
+    gate_questions,
+    known_corpora,
+    still_foreign,
+)
+from widedeep_kb.studies.reporting import tell
 
-OTHER_SETS = ("entityquestions", "pararel")
-_PROMPTS = PhrasingMix(own=0.5, chat=0.0, canonical=1.0, raw=0.0, corrupted=0.2)
-
-
-class GateQuestion(NamedTuple):
-    """A text, and whether a fact in memory answers it."""
-
-    text: str
-    is_answered: bool
-
-
-def gate_questions(corpus: Corpus, *, num_questions: int, seed: int) -> list[GateQuestion]:
-    """Questions that facts of a corpus answer, and as many that hold the name of one of its subjects.
-
-    Args:
-        corpus: its facts are in memory.
-        num_questions: of each kind, at most.
-        seed: of every choice.
-    """
-    rng = random.Random(seed)
-    table, phraser = training_table(corpus, seed=seed), Phraser(None, mix=_PROMPTS)
-    asked = rng.sample(range(len(table)), min(num_questions, len(table)))
-    found = [GateQuestion(phraser.words(table, fact, rng)[0], True) for fact in asked]
-    relations: dict[str, set[str]] = {}
-    for subject, relation in zip(corpus.facts["subject"], corpus.facts["relation"], strict=True):
-        relations.setdefault(subject.lower(), set()).add(relation)
-    for subject in rng.choices(sorted(set(table.subjects)), k=len(asked)):
-        found.append(GateQuestion(unrelated_about(rng, subject, relations=relations[subject.lower()]), False))
-    return found
+_SHARES = {"answered": 0.5, "unrelated": 0.475, "foreign": 0.025}  # of the loss
+_NUM_FOLDS = 5
 
 
 def prompt_features(
@@ -83,42 +59,60 @@ def prompt_features(
         input_ids, attention_mask = (tensor.to(memory.lm.device) for tensor in padded)
         mass = memory.prompt_mass(binding, input_ids, attention_mask)
         has_hit = recall.has_rows
-        features.append(gate_features(mass, binding.weights)[torch.from_numpy(has_hit)].cpu())
+        features.append(gate_features(mass, binding.weights, binding.wording)[torch.from_numpy(has_hit)].cpu())
         places.append(chosen[has_hit])
     return torch.cat(features), np.concatenate(places)
 
 
-def known_corpora(data_dir: Path, prepared_dir: Path, *, max_facts: int, seed: int) -> list[Corpus]:
-    """Samples of whole subjects: of the evaluation domains those that readers may be trained on, and two more sets."""
-    corpora = [split_by_subject(load_corpus(n, data_dir=prepared_dir), seed=2, share=0.2)[0] for n in PREPARED_DOMAINS]
-    corpora += [split_by_subject(load_corpus(n, data_dir=data_dir), seed=2, share=0.2)[0] for n in PUBLIC_DOMAINS]
-    corpora += [load_corpus(name, data_dir=data_dir) for name in OTHER_SETS]
-    is_short = pl.col("object").str.len_chars() <= MAX_OBJECT_CHARACTERS
-    return [
-        replace(c, facts=sample_subjects(c.facts.filter(is_short), max_facts=max_facts, seed=seed)) for c in corpora
-    ]
-
-
 def fit_gate(
-    memory: KnowledgeMemory, questions: Sequence[GateQuestion], *, margin: float = 0.0, seed: int = 0
+    memory: KnowledgeMemory,
+    questions: Sequence[GateQuestion],
+    *,
+    most_open: float = 0.01,
+    most_shut: float = 0.05,
+    seed: int = 0,
 ) -> dict[str, float]:
-    """Fit the gate of `memory.reader` in place on four fifths of the questions.
+    """Fit the gate of `memory.reader` in place.
+
+    Args:
+        memory: holds the facts.
+        questions: answered and unrelated ones, with or without foreign ones.
+        most_open, most_shut: see `RelevanceGate.set_threshold`.
+        seed: of the folds.
 
     Returns:
-        numbers of questions with a hit and, on the fifth that was kept, the shares that the gate lets through.
+        numbers of questions with a hit by kind, shares of each kind that pass where a gate judges questions that it
+        was not fitted to, and the pairs of shares at other thresholds: `shut_at_open_0.01` is the share of answered
+        questions shut out where 0.01 of the unrelated pass.
     """
     features, places = prompt_features(memory, [q.text for q in questions])
-    is_answered = torch.tensor([questions[i].is_answered for i in places])
-    is_kept = torch.rand(len(places), generator=torch.Generator().manual_seed(seed)) < 0.2
-    gate = memory.reader.gate.cpu()
-    gate.fit(features[~is_kept], is_answered[~is_kept], margin=margin)
-    is_open = features @ gate.weight + gate.bias > 0
+    kinds = torch.tensor([KINDS.index(questions[i].kind) for i in places])
+    folds = torch.randint(_NUM_FOLDS, (len(kinds),), generator=torch.Generator().manual_seed(seed))
+    gate, scores = memory.reader.gate.cpu(), torch.zeros(len(kinds))
+    for fold in range(_NUM_FOLDS):
+        _fit_part(gate, features, kinds, is_chosen=folds != fold)
+        scores[folds == fold] = gate.score(features[folds == fold])
+    _fit_part(gate, features, kinds, is_chosen=folds >= 0)
+    is_made = kinds < KINDS.index("foreign")
+    least = gate.set_threshold(scores[is_made], kinds[is_made] == 0, most_open=most_open, most_shut=most_shut)
     memory.reader.to(memory.lm.device)
-    shares = {
-        f"open/{name}": float(is_open[is_kept & chosen].float().mean())
-        for name, chosen in (("answered", is_answered), ("unrelated", ~is_answered))
-    }
-    return {"num_answered": int(is_answered.sum()), "num_unrelated": int((~is_answered).sum()), **shares}
+    result: dict[str, float] = {}
+    for i, kind in enumerate(KINDS):
+        result[f"num_{kind}"] = int((kinds == i).sum())
+        if result[f"num_{kind}"]:
+            result[f"open/{kind}"] = round(float((scores[kinds == i] > least).float().mean()), 4)
+    for share in (0.05, 0.02, 0.01, 0.005):
+        limit = torch.quantile(scores[kinds == 1], 1 - share)
+        result[f"shut_at_open_{share}"] = round(float((scores[kinds == 0] <= limit).float().mean()), 4)
+    return result
+
+
+def _fit_part(gate: RelevanceGate, features: Tensor, kinds: Tensor, *, is_chosen: Tensor) -> None:
+    """Fit to the chosen questions; a kind counts by its share, however many questions it has."""
+    shares = torch.tensor([_SHARES[kind] for kind in KINDS], dtype=torch.float64)
+    chosen = kinds[is_chosen]
+    weights = shares / torch.bincount(chosen, minlength=len(KINDS)).clamp(min=1)
+    gate.fit(features[is_chosen], chosen == 0, weights=weights[chosen])
 
 
 def replace_gate(folder: Path, gate: RelevanceGate) -> None:
@@ -126,8 +120,7 @@ def replace_gate(folder: Path, gate: RelevanceGate) -> None:
     path = folder / READER_FILE
     tensors = load_file(path)
     for name, tensor in gate.state_dict().items():
-        stored = tensors[f"gate.{name}"]
-        tensors[f"gate.{name}"] = tensor.to("cpu", stored.dtype).contiguous()
+        tensors[f"gate.{name}"] = tensor.to("cpu", torch.float32).contiguous()
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary)
     os.replace(temporary, path)
@@ -141,19 +134,29 @@ def main() -> None:
     parser.add_argument("--prepared-dir", type=Path, default=Path("data"), help="folder of data/<name>/prepare.py")
     parser.add_argument("--llm")
     parser.add_argument("--max-facts", type=int, default=600, help="in memory, of each data set")
-    parser.add_argument("--num-questions", type=int, default=200, help="of each data set and kind")
-    parser.add_argument("--margin", type=float, default=0.0, help="logits; above 0 lets more questions through")
+    parser.add_argument("--num-questions", type=int, default=400, help="made of each data set and kind")
+    parser.add_argument("--num-real", type=int, default=1000, help="questions drawn of each other data set")
+    parser.add_argument("--max-named", type=int, default=1500, help="facts that these name, of each of three sets")
+    parser.add_argument("--most-open", type=float, default=0.01, help="share of unrelated questions that may pass")
+    parser.add_argument("--most-shut", type=float, default=0.05, help="share of answered ones shut out; goes first")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    quiet_libraries()
+    started = time.perf_counter()
     memory = KnowledgeMemory.from_pretrained(llm=args.llm, reader=args.reader)
-    corpora = known_corpora(args.data_dir, args.prepared_dir, max_facts=args.max_facts, seed=args.seed)
+    folders = (args.data_dir, args.prepared_dir)
     questions: list[GateQuestion] = []
-    for corpus in corpora:
+    for corpus in known_corpora(*folders, max_facts=args.max_facts, seed=args.seed):
         memory.write(corpus.facts)
         questions += gate_questions(corpus, num_questions=args.num_questions, seed=args.seed)
-        print(f"{corpus.name}: {corpus.facts.height} facts, {len(questions)} questions so far", flush=True)
-    result = fit_gate(memory, questions, margin=args.margin, seed=args.seed)
+        tell(written=corpus.name, num_facts=corpus.facts.height, num_questions=len(questions))
+    facts, real = foreign_questions(*folders, num_questions=args.num_real, max_facts=args.max_named, seed=args.seed)
+    memory.write(short_facts(facts, memory.lm), mode="extend")
+    real = still_foreign(memory.store, real)
+    tell(written="facts that real questions name", num_facts=facts.height, num_questions=len(real))
+    result = fit_gate(memory, questions + real, most_open=args.most_open, most_shut=args.most_shut, seed=args.seed)
     replace_gate(args.reader, memory.reader.gate)
+    tell(seconds=round(time.perf_counter() - started, 1))
     print(json.dumps({**vars(args), **result}, default=str))
 
 
