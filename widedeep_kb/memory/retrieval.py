@@ -152,6 +152,10 @@ class Retriever:
         self._relations.release(relation_ids)
         self._namings[ordinals], self._fact_relations[ordinals] = -1, -1
 
+    def namings_of(self, ordinals: np.ndarray) -> np.ndarray:
+        """int32, of the same shape: a number for each fact's subject, -1 where the ordinal is -1."""
+        return np.where(ordinals >= 0, self._namings[ordinals], -1) if len(self._namings) else ordinals.astype(np.int32)
+
     def lookup(self, texts: Sequence[str] | Sequence[Sequence[str]]) -> Hits:
         """Facts for each question.
 

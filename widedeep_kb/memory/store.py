@@ -20,6 +20,7 @@ from torch import Tensor
 
 from widedeep_kb.facts import Changes, FactCatalogue
 from widedeep_kb.memory.interrupts import uninterrupted
+from widedeep_kb.memory.narrowing import narrow
 from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.memory.rows import expand_rows
@@ -38,7 +39,7 @@ class Recall:
         weights: [B, R] float32, weight of the hit that brought each row.
         row_ids: [B, R] int64 into the table, -1 = no row.
         row_facts: [B, R] int64 ordinal of each row's fact, -1 = none.
-        hits: what the index returned.
+        hits: what the index returned, narrowed (see `narrowing`).
     """
 
     rows: Tensor
@@ -118,8 +119,9 @@ class FactStore:
         return removed
 
     def recall(self, texts: list[str]) -> Recall:
-        """The rows of the facts that raw texts are about."""
+        """The rows of the facts that raw texts are about, but for those that a relation named in full rules out."""
         hits = self.retriever.lookup(texts)
+        hits = narrow(hits, self.retriever.namings_of(hits.ordinals))
         rows, ids, facts = self.rows_of(hits.ordinals)
         is_hit = (hits.ordinals[:, :, None] == facts[:, None, :]) & (facts[:, None, :] >= 0)  # [B, C, R]
         weights = torch.from_numpy(np.where(is_hit, hits.weights[:, :, None], 0.0).max(axis=1, initial=0.0)).float()

@@ -1,7 +1,7 @@
 """How well a reader answers from facts that were just inserted, with no training on them.
 
 In: a `FactTable` (all of it is in the exact index) and a phrasing class. Out: a `Chunk` whose candidates are what the
-index returns for the question's text, nothing more, and exact match by class.
+index returns for the question's text, narrowed as in use, nothing more, and exact match by class.
 
 A question counts as right when every token of the answer and its end is the likeliest given the true ones before it:
 that is when greedy generation prints exactly the stored value. Questions whose subject or property has several values
@@ -66,7 +66,7 @@ def insertion_chunk(
         pool = own if phrasing == "own" else askable
         for fact in rng.sample(pool, min(num_questions, len(pool))):
             examples.append(phraser.example(table, fact, rng, kind=f"{table.name}/{phrasing}"))
-    hits = index_hits(table, [e.text for e in examples], budget=budget)
+    hits = index_hits(table, [e.text for e in examples], budget=budget, is_narrowed=True)
     return build_chunk(
         tokenizer,
         table,

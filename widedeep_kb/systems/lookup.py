@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import bm25s
 import numpy as np
 import polars as pl
 
 from widedeep_kb.memory.relations import WordVectors, hashed_word_vectors, relation_words, stem
 from widedeep_kb.segment import words
+from widedeep_kb.systems.bm25 import BM25
 from widedeep_kb.systems.facts_by_key import FactsByKey
 from widedeep_kb.systems.protocol import Answer
 from widedeep_kb.systems.word_vectors import embedding_word_vectors, text_vectors
@@ -76,7 +76,7 @@ class Lookup(KeyLookup):
 
     def _index(self, relations: list[str]) -> None:
         self._numbers = {relation: number for number, relation in enumerate(relations)}
-        self._bm25 = bm25s.BM25()
+        self._bm25 = BM25()
         self._bm25.index([[stem(word) for word in relation_words(r)] for r in relations], show_progress=False)
 
     def _score(self, question_words: list[str], relations: list[str]) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from widedeep_kb.memory.narrowing import narrow
 from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.phrasings import CANONICAL, RAW, Frame, corrupt, frames, wrappers
 from widedeep_kb.training.fact_table import FactTable
@@ -188,8 +189,15 @@ def candidate_facts(
     return Candidates(found, np.where(found >= 0, weights, 0.0).astype(np.float32))
 
 
-def index_hits(table: FactTable, texts: list[str], *, budget: int) -> Hits:
-    """What the exact index over a table returns for each text."""
+def index_hits(table: FactTable, texts: list[str], *, budget: int, is_narrowed: bool = False) -> Hits:
+    """What the exact index over a table returns for each text.
+
+    Args:
+        table: the facts.
+        texts: questions.
+        budget: most facts for a text.
+        is_narrowed: as a memory does when it is asked (see `narrowing`); training keeps the distractors.
+    """
     retriever = Retriever(budget)
     retriever.add(
         np.arange(len(table)),
@@ -198,4 +206,5 @@ def index_hits(table: FactTable, texts: list[str], *, budget: int) -> Hits:
         subject_ids=[str(g) for g in table.groups],
         relations=table.relations,
     )
-    return retriever.lookup(texts)
+    hits = retriever.lookup(texts)
+    return narrow(hits, retriever.namings_of(hits.ordinals)) if is_narrowed else hits
