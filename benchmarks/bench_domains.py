@@ -15,8 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
-from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.model import KnowledgeMemory
+from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.sources import load_corpus
 from widedeep_kb.studies.arms import (
     allow_answers,

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.lm import left_pad
 from widedeep_kb.memory.hooks import MemoryHooks
 from widedeep_kb.model import KnowledgeMemory, ask_prompt
+from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.studies.arms import markdown_table
 from widedeep_kb.studies.reporting import tell
 
@@ -57,9 +57,9 @@ def records(num_subjects: int) -> list[dict[str, str]]:
 
 
 def questions(batch_size: int, *, is_known: bool) -> list[str]:
-    """One question a subject; those about unknown subjects have the same number of words."""
+    """One question a subject that names no relation, so that all facts are read; unknown subjects: as many words."""
     name = "Quorvex" if is_known else "Zembrel"
-    return [f"What is setting {s % NUM_FACTS} of the relay of {name} {s}?" for s in range(batch_size)]
+    return [f"What would you tell a newcomer about the machine {name} {s}?" for s in range(batch_size)]
 
 
 class Runs:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import polars as pl
 
-from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.metrics import paired_bootstrap
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.phrasings.frame import SPLITS
+from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.sources import load_corpus
 from widedeep_kb.sources.prepared import sample_subjects
 from widedeep_kb.studies.arms import allow_answers

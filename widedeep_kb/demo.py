@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.model import KnowledgeMemory
+from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.schema import facts_from_records, read_facts, read_questions
 from widedeep_kb.studies.evaluate import Summary, evaluate
 from widedeep_kb.systems.memory import MemorySystem

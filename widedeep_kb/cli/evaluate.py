@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widedeep_kb.cli.arguments import UsageError, add_llm
-from widedeep_kb.cli.opening import open_memory, quiet_libraries
+from widedeep_kb.cli.opening import open_memory
+from widedeep_kb.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,9 +11,9 @@ import argparse
 import json
 from pathlib import Path
 
-from widedeep_kb.cli.opening import quiet_libraries
 from widedeep_kb.lm import load_lm
 from widedeep_kb.memory.reader import Reader
+from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.studies.insertion import index_recall, insertion_accuracy
 from widedeep_kb.training.chunk import Chunk
 from widedeep_kb.training.lit_module import ReaderModule
