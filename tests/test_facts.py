@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from widedeep_kb.facts import Changes, FactCatalogue
 from widedeep_kb.schema import FACT_SCHEMA, fact_id, facts_from_records, normalise_text, read_facts
+from widedeep_kb.segment import words
 
 
 def fact(subject: str, relation: str, object: str, **others: object) -> dict[str, object]:
@@ -189,7 +190,11 @@ text = st.text(
 name = text.filter(normalise_text)
 records_strategy = st.lists(
     st.fixed_dictionaries(
-        {"subject": name, "relation": name, "object": name.filter(lambda value: not {"\n", "\r"} & set(value))},
+        {
+            "subject": name.filter(words),
+            "relation": name,
+            "object": name.filter(lambda value: not {"\n", "\r"} & set(value)),
+        },
         optional={
             "subject_id": name,
             "subject_aliases": st.lists(name, max_size=3),

@@ -160,13 +160,13 @@ def test_a_write_that_fails_half_way_writes_nothing(
         assert objects(memory, "The port of New is") == set()
     report = memory.write(facts)
     assert (report.added, report.removed) == (2, 1)
-    assert objects(memory, PROMPTS[0]) == {"Brennt", "517802"}
+    assert objects(memory, PROMPTS[0]) == {"Brennt"}
 
 
 def test_a_replaced_value_is_unreachable(memory: KnowledgeMemory) -> None:
     before = memory.forward(**inputs(memory.lm)).logits
     memory.write([{**FACTS[0], "object": "Brennt"}])
-    assert objects(memory, PROMPTS[0]) == {"Brennt", "517802"}
+    assert objects(memory, PROMPTS[0]) == {"Brennt"}
     after = memory.forward(**inputs(memory.lm)).logits
     assert not torch.equal(before[0], after[0])
     assert torch.equal(before[1], after[1])
@@ -178,7 +178,7 @@ def test_a_replaced_value_is_unreachable(memory: KnowledgeMemory) -> None:
 
 def test_extending_keeps_both_values(memory: KnowledgeMemory) -> None:
     memory.write([{**FACTS[0], "object": "Brennt"}], mode="extend")
-    assert objects(memory, PROMPTS[0]) == {"Quillfax", "Brennt", "517802"}
+    assert objects(memory, PROMPTS[0]) == {"Quillfax", "Brennt"}
 
 
 def test_erasing_restores_the_bare_llm(memory: KnowledgeMemory) -> None:
