@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,15 @@ def test_replacing_values_reuses_their_rows(store: FactStore) -> None:
     assert store.table.allocator.trimmed().capacity <= 8
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """Ctrl-C raises, also where the tests were started in the background, which ignores it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 @pytest.mark.parametrize("place", ["catalogue", "retriever", "table"])
 @pytest.mark.parametrize("action", ["write", "erase"])
 def test_an_interrupt_waits_for_the_end_of_a_change(
