@@ -1,4 +1,4 @@
-"""Scoring a reader on validation chunks: one figure a class, equal to what single look-ups of the chunk give."""
+"""Scoring a reader on validation chunks: one figure a class, printed and returned; what is missing is named."""
 
 from __future__ import annotations
 
