@@ -45,9 +45,10 @@ from widedeep_kb.systems.registry import make_system
 from widedeep_kb.systems.tuning import make_shots
 from widedeep_kb.training.fit import fit
 from widedeep_kb.training.fit_config import FitConfig
+from widedeep_kb.training.joint_batch import JointBatch
 from widedeep_kb.training.joint_module import JointModule, all_right
 from widedeep_kb.training.joint_stream import AskedBatches
-from widedeep_kb.training.questions import CLASSES, JointBatch, Questions
+from widedeep_kb.training.questions import CLASSES, Questions
 
 ARMS = ("none", "joint", "wide", "deep", "ensemble")
 RELATIONS = ("country", "time zone")  # what can be guessed of a city from its name

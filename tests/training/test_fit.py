@@ -69,7 +69,7 @@ def test_the_loss_falls_and_only_what_is_trained_changes(tiny_frozen_lm: MakeLM,
     memory = open_memory(lm)
     writer, adapters, rows = dense(memory, "writer"), dense(memory, "adapters"), rows_by_fact(memory)
     metrics = fit(memory, replace(config, steps=40, validate_every=40, dense_lr=2e-2))
-    assert metrics["train/loss_last"] < 0.9 * metrics["train/loss_first"]
+    assert metrics["train/loss_last"] < 0.95 * metrics["train/loss_first"]
     assert set(metrics) >= {"val/exact_match/trained", "val/exact_match/heldout"}
     assert metrics["num_facts"] == len(FACTS) and metrics["steps"] == 40
     assert same(writer, dense(memory, "writer")) and same(adapters, dense(memory, "adapters"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -16,6 +17,7 @@ from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import QUESTION_SCHEMA
 from widedeep_kb.training.fit_config import FitConfig
+from widedeep_kb.training.joint_batch import PackedJoint
 from widedeep_kb.training.joint_stream import JointStream, made_ahead
 from widedeep_kb.training.questions import Questions, split_templates
 
@@ -68,6 +70,46 @@ def test_a_stream_goes_on_where_it_stopped(memory: KnowledgeMemory) -> None:
         assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
     assert any(batch.silent.any() for batch in whole)
     assert not np.array_equal(whole[0].input_ids.numpy(), whole[1].input_ids.numpy())
+
+
+def test_processes_make_the_same_batches_as_a_thread(memory: KnowledgeMemory) -> None:
+    config = FitConfig(batch_size=4, steps=50)
+    questions = questions_of(memory, [])
+    by_thread = list(itertools.islice(JointStream(questions, config, first_step=9), 30))
+    stream = iter(JointStream(questions, replace(config, num_workers=2), first_step=9))
+    by_processes = list(itertools.islice(stream, 30))
+    stream.close()
+    for expected, found in zip(by_thread, by_processes, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_batch_says_what_its_questions_say(memory: KnowledgeMemory) -> None:
+    questions = questions_of(memory, [], seed=5)
+    asked = questions.training(0, 24, unrelated_share=0.25)
+    chosen, hidden = np.array([3, 17, 0, 11, 20, 8]), np.array([False, True, False, False, False, True])
+    packed = PackedJoint.pack([asked.batch(questions.places, chosen, hidden=hidden)])
+    (batch,) = packed.on_device(torch.device("cpu"))
+    width, width_of_ids = batch.row_weights.shape[1], batch.input_ids.shape[1]
+    places = [(b, t) for b in range(len(chosen)) for t in range(width_of_ids)]
+    rows = dict(zip(batch.learning_places.tolist(), batch.learning_rows.tolist(), strict=True))
+    others = dict(zip(batch.context_places.tolist(), batch.context_rows.tolist(), strict=True))
+    assert not rows.keys() & others.keys()
+    for b, (question, is_hidden) in enumerate(zip(chosen, hidden, strict=True)):
+        ids = [i for i in asked.input_ids[question].tolist() if i >= 0]
+        assert batch.input_ids[b, : len(ids)].tolist() == ids and not batch.input_ids[b, len(ids) :].any()
+        start = int(asked.answer_starts[question])
+        labels = [ids[t + 1] if start <= t + 1 < len(ids) else -100 for t in range(len(ids))]
+        assert batch.labels[b, : len(ids)].tolist() == labels and int(batch.lengths[b]) == len(ids)
+        is_silent = asked.targets[question] < 0
+        silent = [t for s, t in places if s == b and s * width_of_ids + t in set(batch.silent_places.tolist())]
+        assert silent == (list(range(len(ids))) if is_silent else [])
+        end = b * width_of_ids + len(ids) - 1
+        assert (end in batch.silent_ends.tolist()) == is_silent
+        wanted = [] if is_silent or is_hidden else memory.store.row_ids_of(asked.targets[question][None, None])[0][0]
+        assert [rows[p] for p in range(b * width, (b + 1) * width) if p in rows] == list(wanted)
+        known = set() if is_hidden else {o for o in asked.ordinals[question].tolist() if o >= 0}
+        expected = {int(r) for o in known for r in memory.store.row_ids_of(np.array([[o]]))[0][0]} - set(wanted)
+        assert {others[p] for p in range(b * width, (b + 1) * width) if p in others} == expected
 
 
 def test_what_is_made_ahead_comes_in_order_and_ends_with_its_reader() -> None:

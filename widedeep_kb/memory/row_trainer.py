@@ -96,6 +96,10 @@ class RowTrainer:
             return rows
         return rows.index_copy(0, places, self._fused(row_ids.index_select(0, places)))
 
+    def known_rows(self, row_ids: Tensor) -> Tensor:
+        """`lookup` of rows, at least one, that the caller knows to be live: a GPU is not waited for to check them."""
+        return self._fused(row_ids)
+
     def _fused(self, row_ids: Tensor) -> Tensor:
         """float32 [N, D] from the kernel, which is bound anew if the table's storage was replaced since."""
         if _weights_of(self._kernel).data_ptr() != self.table.weight.data_ptr():

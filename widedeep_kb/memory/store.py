@@ -54,6 +54,31 @@ class Recall:
         return (self.row_ids >= 0).any(axis=1)
 
 
+@dataclass(frozen=True)
+class RowPlaces:
+    """Where in the table the rows of each fact are.
+
+    Attributes:
+        first_rows, num_rows: int64, by ordinal; no rows where there is no fact.
+    """
+
+    first_rows: np.ndarray
+    num_rows: np.ndarray
+
+    def row_ids_of(self, ordinals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row ids [B, R] and the fact of each [B, R] for facts [B, C]; -1 fills what is empty."""
+        counts = np.where(ordinals >= 0, self.num_rows[ordinals], 0) if len(self.num_rows) else np.zeros_like(ordinals)
+        totals = counts.sum(axis=1)
+        width = int(totals.max(initial=0))
+        ids = np.full((len(ordinals), width), -1, dtype=np.int64)
+        facts = np.full((len(ordinals), width), -1, dtype=np.int64)
+        is_filled = np.arange(width)[None] < totals[:, None]
+        live = ordinals[counts > 0]
+        ids[is_filled] = expand_rows(self.first_rows[live], self.num_rows[live])
+        facts[is_filled] = np.repeat(live, self.num_rows[live])
+        return ids, facts
+
+
 class FactStore:
     """Catalogue, exact index and wide table of one memory.
 
@@ -137,18 +162,14 @@ class FactStore:
             out[torch.from_numpy(is_row).to(out.device)] = found
         return out, ids, facts
 
+    @property
+    def places(self) -> RowPlaces:
+        """Where the facts' rows are now."""
+        return RowPlaces(self.first_rows, self.num_rows)
+
     def row_ids_of(self, ordinals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Row ids [B, R] and the fact of each [B, R] for facts [B, C]; -1 fills what is empty."""
-        counts = np.where(ordinals >= 0, self.num_rows[ordinals], 0) if len(self.num_rows) else np.zeros_like(ordinals)
-        totals = counts.sum(axis=1)
-        width = int(totals.max(initial=0))
-        ids = np.full((len(ordinals), width), -1, dtype=np.int64)
-        facts = np.full((len(ordinals), width), -1, dtype=np.int64)
-        is_filled = np.arange(width)[None] < totals[:, None]
-        live = ordinals[counts > 0]
-        ids[is_filled] = expand_rows(self.first_rows[live], self.num_rows[live])
-        facts[is_filled] = np.repeat(live, self.num_rows[live])
-        return ids, facts
+        return self.places.row_ids_of(ordinals)
 
     def save(self, folder: Path) -> None:
         """Write catalogue, index and rows into an empty folder."""

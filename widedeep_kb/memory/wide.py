@@ -203,6 +203,10 @@ class WideTable(nn.Module):
         self.check_live(row_ids)
         return self.weight.index_select(0, row_ids).float()
 
+    def known_rows(self, row_ids: Tensor) -> Tensor:
+        """Float32 [N, D] of rows (int64 [N]) that the caller knows to be live: no GPU is waited for to check them."""
+        return self.weight.index_select(0, row_ids).float()
+
     def trainable(self, lr: float, *, eps: float = 1e-8) -> RowTrainer:
         """A differentiable look-up whose backward pass trains the rows; see `RowTrainer`."""
         return RowTrainer(self, lr, eps=eps)

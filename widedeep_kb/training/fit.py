@@ -12,7 +12,8 @@ import signal
 import subprocess
 import time
 import warnings
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
+from widedeep_kb.lm import compiled_layers
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.joint_module import JointModule, exact_match_by_class
@@ -112,7 +114,8 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
         callbacks=_callbacks(config, folder),
         enable_model_summary=False,
     )
-    with warnings.catch_warnings():
+    compiled = compiled_layers(module.memory.lm) if config.compile_layers else nullcontext()
+    with warnings.catch_warnings(), compiled:
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*returned.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         try:
@@ -145,7 +148,7 @@ def train_private(module: JointModule, questions: Questions, *, num_public: int)
     config = module.config
     module.select_trainable([])
     steps = config.steps if not num_public else -(-config.steps * len(questions) // num_public)
-    stream = iter(JointStream(questions, _without_unrelated(config)))
+    stream = iter(JointStream(questions, _private_part(config)))
     on_gpu = module.memory.lm.device.type == "cuda"
     for _ in range(min(steps, config.steps)):
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu):
@@ -213,8 +216,9 @@ def _validation_batch(config: FitConfig) -> int:
     return max(MIN_VALIDATION_BATCH, config.batch_size)
 
 
-def _without_unrelated(config: FitConfig) -> FitConfig:
-    return FitConfig(**{**asdict(config), "unrelated_share": 0.0})
+def _private_part(config: FitConfig) -> FitConfig:
+    """No unrelated prompts, which train dense parts, and no hidden rows: there is nothing but rows to train."""
+    return replace(config, unrelated_share=0.0, wide_dropout=0.0)
 
 
 def _commit() -> str | None:

@@ -33,6 +33,8 @@ class FitConfig:
         patience: validations without a better exact match before the training stops; 0 = never.
         seed: of new weights, questions and order.
         log_dir: gets a folder a run with config, metrics and checkpoint.
+        num_workers: processes that make batches; 0 = a thread of this one, which is enough for a CPU.
+        compile_layers: run the LLM's layers through `torch.compile`: faster on a GPU after a minute's compilation.
         wandb: log to Weights & Biases as well, offline.
         resume_from: checkpoint (last.ckpt) of an interrupted run with the same settings and the same facts.
 
@@ -60,6 +62,8 @@ class FitConfig:
     patience: int = 0
     seed: int = 0
     log_dir: Path = Path("lightning_logs")
+    num_workers: int = 0
+    compile_layers: bool = False
     wandb: bool = False
     resume_from: Path | None = None
 
@@ -69,7 +73,7 @@ class FitConfig:
         for name in (*sizes, *rates):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("evidence_weight", "silence_weight", "num_validation", "patience"):
+        for name in ("evidence_weight", "silence_weight", "num_validation", "patience", "num_workers"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         for name in ("wide_dropout", "unrelated_share", "own_share"):

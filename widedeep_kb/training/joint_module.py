@@ -15,10 +15,10 @@ from torch import Tensor
 
 from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.model import KnowledgeMemory
-from widedeep_kb.training.batches import IGNORED
 from widedeep_kb.training.fit_config import FitConfig
+from widedeep_kb.training.joint_batch import JointBatch
 from widedeep_kb.training.lit_module import DECAY_SHARE, Observed, evidence_loss, silence_loss
-from widedeep_kb.training.questions import CLASSES, JointBatch
+from widedeep_kb.training.questions import CLASSES
 
 WARMUP_STEPS = 20
 
@@ -62,67 +62,50 @@ class JointModule(pl.LightningModule):
         for parameter in self.reader.parameters():
             parameter.grad = None
 
-    def rows(self, batch: JointBatch, *, is_trainable: Tensor | None = None) -> Tensor:
-        """Rows [B, R, D] float32 from the table, zeros where there is none; those marked [B, R] learn.
+    def rows(self, batch: JointBatch, *, is_learning: bool = False) -> Tensor:
+        """Rows [B, R, D] float32 from the table, zeros where there is none; the asked facts' learn if `is_learning`.
 
         Their gradient is that of the loss summed over answer tokens, whatever the batch size: `row_eps` is in its unit.
         """
-        is_row, table = batch.row_ids >= 0, self.memory.store.table
-        out = torch.zeros(*batch.row_ids.shape, table.embedding_dim, device=batch.row_ids.device)
-        if not is_row.any():
-            return out
-        ids = batch.row_ids[is_row].to(table.weight.device)
-        if is_trainable is None:
-            found = table.lookup_rows(ids)
+        table = self.memory.store.table
+        shape = (*batch.row_weights.shape, table.embedding_dim)
+        out = torch.zeros(shape[0] * shape[1], shape[2], device=batch.row_weights.device)
+        out.index_copy_(0, batch.context_places, table.known_rows(batch.context_rows))
+        if is_learning and len(batch.learning_rows):
+            learning, num_positions = self.trainer_of_rows.known_rows(batch.learning_rows), len(batch.answer_places)
+            learning.register_hook(lambda gradient: gradient * num_positions)
         else:
-            found = self.trainer_of_rows.lookup(ids, is_trainable[is_row].to(ids.device))
-            if found.requires_grad:
-                num_positions = (batch.labels != IGNORED).sum().to(found.device)
-                found.register_hook(lambda gradient: gradient * num_positions)
-        return out.masked_scatter(is_row.unsqueeze(-1), found.to(out.device))
+            learning = table.known_rows(batch.learning_rows)
+        return out.index_copy(0, batch.learning_places, learning).view(shape)
 
     def answer_logits(
         self, batch: JointBatch, rows: Tensor | None, *, use_deep: bool
     ) -> tuple[Tensor, Tensor, Observed]:
-        """Logits [P, vocabulary] float32 and labels [P] at answer positions, and where attention went."""
+        """Logits [P, vocabulary] float32 and true tokens [P] at answer positions, and where attention went."""
         observed, lm = Observed(), self.memory.lm
         binding = Binding(
             rows=rows, weights=batch.row_weights, marks=batch.is_target, use_deep=use_deep, observe=observed
         )
         with self.memory.hooks.bind(binding):
             hidden = lm.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state
-        is_label = batch.labels != IGNORED
-        return lm.output_head(hidden[is_label]).float(), batch.labels[is_label], observed
+        answering = hidden.flatten(0, 1).index_select(0, batch.answer_places)
+        return lm.output_head(answering).float(), batch.answer_tokens, observed
 
-    def loss(self, batch: JointBatch, *, use_deep: bool, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The whole loss and, alone, the answer's cross-entropy (detached).
-
-        Args:
-            batch: the questions.
-            use_deep: read the deep memory.
-            hidden: [B] bool, questions whose rows are hidden; None = none.
-        """
-        rows = None
-        if self.config.wide:
-            shown = torch.ones_like(batch.silent) if hidden is None else ~hidden
-            batch = batch._replace(is_target=batch.is_target & shown[:, None])
-            rows = self.rows(batch, is_trainable=batch.is_target) * shown[:, None, None]
+    def loss(self, batch: JointBatch, *, use_deep: bool) -> tuple[Tensor, Tensor]:
+        """The whole loss and, alone, the answer's cross-entropy (detached)."""
+        rows = self.rows(batch, is_learning=True) if self.config.wide else None
         logits, labels, observed = self.answer_logits(batch, rows, use_deep=use_deep)
         answer = F.cross_entropy(logits, labels) if len(labels) else logits.sum() * 0
         total = answer
-        if self.config.evidence_weight and observed.wide and batch.is_target.any():
+        if self.config.evidence_weight and observed.wide and len(batch.learning_rows):
             total = total + self.config.evidence_weight * evidence_loss(observed.wide, batch)
-        if self.config.silence_weight and batch.silent.any():
+        if self.config.silence_weight and len(batch.silent_ends):
             total = total + self.config.silence_weight * silence_loss(observed, batch)
         return total, answer.detach()
 
     def training_step(self, batch: JointBatch, batch_idx: int) -> Tensor | None:
         """Loss of one batch of public facts; a batch that nothing can learn from is skipped."""
-        hidden = None
-        if self.config.wide and self.config.deep:
-            generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
-            hidden = (torch.rand(len(batch.silent), generator=generator) < self.config.wide_dropout).to(self.device)
-        loss, answer = self.loss(batch, use_deep=self.config.deep, hidden=hidden)
+        loss, answer = self.loss(batch, use_deep=self.config.deep)
         self.losses.append(answer)
         self.log("train/loss", answer, prog_bar=True)
         return loss if loss.requires_grad else None
@@ -189,10 +172,8 @@ class JointModule(pl.LightningModule):
 
 def all_right(batch: JointBatch, predicted: Tensor) -> Tensor:
     """[B] bool: every answer position's token, of those `predicted` [P], is the true one."""
-    right = torch.ones_like(batch.labels, dtype=torch.bool)
-    is_label = batch.labels != IGNORED
-    right[is_label] = predicted == batch.labels[is_label]
-    return right.all(1)
+    wrong = torch.zeros_like(batch.lengths)
+    return wrong.index_add_(0, batch.answer_sequences, (predicted != batch.answer_tokens).long()) == 0
 
 
 def exact_match_by_class(parts: list[tuple[Tensor, Tensor]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Batches for joint training: an endless stream made ahead by a thread, and fixed passes for validation.
+"""Batches for joint training: an endless stream made ahead by a thread or by processes, and passes for validation.
 
 In: `Questions`. Out: `JointBatch`es on the LLM's device.
 """
@@ -9,19 +9,59 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from torch.utils.data import IterableDataset
 
 from widedeep_kb.training.fit_config import FitConfig
-from widedeep_kb.training.questions import Asked, JointBatch, Questions
+from widedeep_kb.training.joint_batch import JointBatch, PackedJoint
+from widedeep_kb.training.questions import Asked, Questions
+from widedeep_kb.training.workers import in_order, start_server
 
 MIN_VALIDATION_BATCH = 32
-_STEPS_PER_CHUNK = 16
+STEPS_PER_CHUNK = 16
 _CHUNKS_AHEAD = 3
 
 Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class JointChunks:
+    """Makes the batches of several steps at a time, in the process that calls it; picklable.
+
+    Attributes:
+        questions: what is asked.
+        config: batch size, seed, shares of unrelated prompts and of hidden rows.
+    """
+
+    questions: Questions
+    config: FitConfig
+
+    def __call__(self, number: int, share: float = 1.0) -> PackedJoint:
+        """The batches of steps `number * STEPS_PER_CHUNK` and following.
+
+        Raises:
+            ValueError: a share other than 1: what a step gets never depends on who makes it.
+        """
+        if share != 1.0:
+            raise ValueError(f"a chunk is made whole, got share={share}")
+        config, size = self.config, self.config.batch_size
+        unrelated = config.unrelated_share if config.trains_dense else 0.0
+        num_questions = size * STEPS_PER_CHUNK
+        asked = self.questions.training(number * num_questions, num_questions, unrelated_share=unrelated)
+        rng = np.random.default_rng([config.seed, number])
+        parts = asked.buckets(size, rng=rng)
+        while len(parts) < STEPS_PER_CHUNK:  # questions that were too long were dropped
+            parts += asked.buckets(size, rng=rng)
+        dropout = config.wide_dropout if config.wide and config.deep else 0.0
+        return PackedJoint.pack(
+            [
+                asked.batch(self.questions.places, chosen, hidden=rng.random(len(chosen)) < dropout)
+                for chosen in parts[:STEPS_PER_CHUNK]
+            ]
+        )
 
 
 class JointStream(IterableDataset):
@@ -29,7 +69,7 @@ class JointStream(IterableDataset):
 
     Args:
         questions: what is asked.
-        config: batch size, seed and share of unrelated prompts.
+        config: batch size, seed, shares and number of processes.
         first_step: step of the first batch.
     """
 
@@ -37,25 +77,17 @@ class JointStream(IterableDataset):
         self.questions, self.config, self.first_step = questions, config, first_step
 
     def __iter__(self) -> Iterator[JointBatch]:
-        """Batches, each at the LLM's device."""
-        first, skipped = divmod(self.first_step, _STEPS_PER_CHUNK)
-        device = self.questions.lm.device
-        for batches in made_ahead(self.chunk, first=first, num_ahead=_CHUNKS_AHEAD):
-            for batch in batches[skipped:]:
-                yield batch.to(device)
+        """Batches, each on the LLM's device."""
+        first, skipped = divmod(self.first_step, STEPS_PER_CHUNK)
+        make, workers = JointChunks(self.questions, self.config), self.config.num_workers
+        if workers:
+            start_server([__name__])
+            chunks = in_order(make, itertools.count(first), num_workers=workers, first_share=1.0)
+        else:
+            chunks = made_ahead(make, first=first, num_ahead=_CHUNKS_AHEAD)
+        for packed in chunks:
+            yield from packed.on_device(self.questions.device, first=skipped)
             skipped = 0
-
-    def chunk(self, number: int) -> list[JointBatch]:
-        """The batches of steps `number * _STEPS_PER_CHUNK` and following, on the CPU."""
-        size = self.config.batch_size
-        unrelated = self.config.unrelated_share if self.config.trains_dense else 0.0
-        num_questions = size * _STEPS_PER_CHUNK
-        asked = self.questions.training(number * num_questions, num_questions, unrelated_share=unrelated)
-        rng = np.random.default_rng([self.config.seed, number])
-        parts = asked.buckets(size, rng=rng)
-        while len(parts) < _STEPS_PER_CHUNK:  # questions that were too long were dropped
-            parts += asked.buckets(size, rng=rng)
-        return [asked.batch(self.questions.store, chosen) for chosen in parts[:_STEPS_PER_CHUNK]]
 
 
 class AskedBatches:
@@ -78,7 +110,8 @@ class AskedBatches:
     def __iter__(self) -> Iterator[JointBatch]:
         """The batches, shortest questions first."""
         for chosen in self.parts:
-            yield self.asked.batch(self.questions.store, chosen).to(self.questions.lm.device)
+            packed = PackedJoint.pack([self.asked.batch(self.questions.places, chosen)])
+            yield from packed.on_device(self.questions.device)
 
 
 def made_ahead(make: Callable[[int], Made], *, first: int, num_ahead: int) -> Iterator[Made]:

@@ -1,6 +1,6 @@
 """Questions about the facts of a memory, with the facts that its real index returns for each: what `fit` trains on.
 
-In: live facts of a store and a seed. Out: `Asked`, tokenised questions, and the `JointBatch`es cut from them.
+In: live facts of a store and a seed. Out: `Asked`, tokenised questions, and the batches cut from them.
 
 Letters: Q questions, B batch, T tokens, C places for facts of a question, R rows of a sequence.
 """
@@ -10,77 +10,24 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-import torch
-from torch import Tensor
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS, NO_TOKEN, pad_rows
 from widedeep_kb.memory.retrieval import Retriever
-from widedeep_kb.memory.store import FactStore
+from widedeep_kb.memory.store import FactStore, RowPlaces
 from widedeep_kb.schema import statement_prefix
 from widedeep_kb.synthetic import unrelated_prompts
-from widedeep_kb.training.batches import IGNORED
 from widedeep_kb.training.build_chunk import MAX_PROMPT_TOKENS
 from widedeep_kb.training.examples import UNCUED_WEIGHT, Example, Phraser, PhrasingMix
 from widedeep_kb.training.fact_table import FactTable
+from widedeep_kb.training.joint_batch import host_batch
+from widedeep_kb.training.piece_tokenizer import PieceTokenizer
 
 CLASSES = ("trained", "heldout", "own")
 _PLAIN = PhrasingMix(own=0.0, chat=0.0, canonical=1.0, raw=0.0, corrupted=0.0)
-
-
-class JointBatch(NamedTuple):
-    """B questions with the rows of the table that the index brings.
-
-    Attributes:
-        input_ids: [B, T] int64.
-        labels: [B, T] int64, the next token at answer positions, IGNORED elsewhere.
-        lengths: [B] int64, tokens of each sequence.
-        row_ids: [B, R] int64 into the table, -1 = no row; R is at least 1.
-        row_weights: [B, R] float32, weight of the hit that brought each row.
-        is_target: [B, R] bool, rows of the asked fact.
-        silent: [B] bool, prompts that ask for no stored fact.
-        classes: [B] int64, into `CLASSES`.
-    """
-
-    input_ids: Tensor
-    labels: Tensor
-    lengths: Tensor
-    row_ids: Tensor
-    row_weights: Tensor
-    is_target: Tensor
-    silent: Tensor
-    classes: Tensor
-
-    def to(self, device: torch.device) -> JointBatch:
-        """The same batch on another device."""
-        return JointBatch(*(tensor.to(device) for tensor in self))
-
-    @property
-    def answer_places(self) -> Tensor:
-        """[P] int64 into the flattened [B, T], positions whose next token is of the answer."""
-        return (self.labels != IGNORED).flatten().nonzero().squeeze(1)
-
-    @property
-    def answer_sequences(self) -> Tensor:
-        """[P] int64, the sequence of each answer position."""
-        return torch.div(self.answer_places, self.labels.shape[1], rounding_mode="floor")
-
-    @property
-    def silent_places(self) -> Tensor:
-        """[W] int64 into the flattened [B, T], tokens of prompts that ask for no stored fact."""
-        positions = torch.arange(self.input_ids.shape[1], device=self.input_ids.device)
-        is_token = (positions[None] < self.lengths[:, None]) & self.silent[:, None]
-        return is_token.flatten().nonzero().squeeze(1)
-
-    @property
-    def silent_ends(self) -> Tensor:
-        """[E] int64 into the flattened [B, T], the last token of each such prompt."""
-        first = torch.arange(len(self.silent), device=self.silent.device) * self.input_ids.shape[1]
-        return (first + self.lengths - 1)[self.silent]
 
 
 @dataclass(frozen=True)
@@ -112,30 +59,34 @@ class Asked:
         """[Q] int64 tokens of each question."""
         return (self.input_ids != NO_TOKEN).sum(axis=1)
 
-    def batch(self, store: FactStore, chosen: np.ndarray) -> JointBatch:
-        """The batch of the given questions [B], on the CPU."""
+    def batch(
+        self, places: RowPlaces, chosen: np.ndarray, *, hidden: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """The batch of the given questions [B], in numpy (see `host_batch`).
+
+        Args:
+            places: where the facts' rows are.
+            chosen: int64 [B].
+            hidden: bool [B], questions whose rows are hidden; None = none.
+        """
         lengths, targets = self.lengths[chosen], self.targets[chosen]
-        ids = self.input_ids[chosen, : int(lengths.max())].astype(np.int64)
-        places = np.arange(1, ids.shape[1])
-        is_answer = (places[None] >= self.answer_starts[chosen, None]) & (ids[:, 1:] != NO_TOKEN)
-        labels = np.full_like(ids, IGNORED)
-        labels[:, :-1] = np.where(is_answer, ids[:, 1:], IGNORED)
         ordinals, weights = self.ordinals[chosen], self.weights[chosen]
-        row_ids, facts = store.row_ids_of(ordinals)
+        if hidden is not None:
+            ordinals = np.where(hidden[:, None], -1, ordinals)
+        row_ids, facts = places.row_ids_of(ordinals)
         if not row_ids.shape[1]:
             row_ids = facts = np.full((len(chosen), 1), -1, dtype=np.int64)
         is_hit = (ordinals[:, :, None] == facts[:, None, :]) & (facts[:, None, :] >= 0)  # [B, C, R]
-        arrays = {
-            "input_ids": np.maximum(ids, 0),
-            "labels": labels,
-            "lengths": lengths,
-            "row_ids": row_ids,
-            "row_weights": np.where(is_hit, weights[:, :, None], 0).max(axis=1, initial=0).astype(np.float32),
-            "is_target": (facts == targets[:, None]) & (facts >= 0),
-            "silent": targets < 0,
-            "classes": self.classes[chosen],
-        }
-        return JointBatch(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+        return host_batch(
+            self.input_ids[chosen, : int(lengths.max())],
+            lengths=lengths,
+            answer_starts=self.answer_starts[chosen],
+            row_ids=row_ids,
+            row_weights=np.where(is_hit, weights[:, :, None], 0).max(axis=1, initial=0),
+            is_target=(facts == targets[:, None]) & (facts >= 0),
+            silent=targets < 0,
+            classes=self.classes[chosen],
+        )
 
     def buckets(self, batch_size: int, *, rng: np.random.Generator | None = None) -> list[np.ndarray]:
         """Batches of questions of similar length; in random order with `rng`, else sorted by length."""
@@ -177,12 +128,14 @@ class Questions:
         seed: int = 0,
         own_share: float = 0.5,
     ) -> None:
-        self.lm, self.store, self.seed = lm, store, seed
+        # No reference to LLM or store: workers get a copy of all this.
+        self.device, self.seed, self.places = lm.device, seed, store.places
+        self.tokenizer, self.ends = PieceTokenizer(lm.tokenizer), (lm.newline_id, lm.chat_end_id)
         self.retriever = store.retriever if scope is None else retriever_of(lm, store, scope)
         self.ordinals = with_one_value(store, ordinals, among=store.catalogue.alive() if scope is None else scope)
         trained_templates, self.kept_templates = split_templates(templates or {}, seed=seed)
         self.table = fact_table(store, self.ordinals, templates=trained_templates)
-        self.kept_questions = self._take_questions(questions) if questions is not None else {}
+        self.kept_questions = self._take_questions(store, questions) if questions is not None else {}
         chat = lm.chat_prompt if lm.tokenizer.chat_template is not None else None
         self.phraser = Phraser(chat, mix=PhrasingMix(own=own_share))
 
@@ -217,14 +170,14 @@ class Questions:
                 examples.append(phraser.example(table, fact, rng, kind=kind))
         return self._encode(examples, adds_target=False)
 
-    def _take_questions(self, questions: pl.DataFrame) -> dict[int, list[str]]:
+    def _take_questions(self, store: FactStore, questions: pl.DataFrame) -> dict[int, list[str]]:
         """Give the table's facts their own questions; returns those kept for validation, fact -> texts.
 
         A question in the words of a kept template is kept, one in the words of a trained template is trained, and of
         the others a fifth is kept.
         """
         table, kept = self.table, {}
-        numbers = self.store.catalogue.rows(self.ordinals).select("fact_id").with_row_index("fact")
+        numbers = store.catalogue.rows(self.ordinals).select("fact_id").with_row_index("fact")
         asked = questions.drop_nulls("fact_id").join(numbers, on="fact_id")
         for fact, text in asked.select("fact", "question").sort("fact", "question").iter_rows():
             relation, subject = table.relations[fact], table.subjects[fact]
@@ -248,12 +201,12 @@ class Questions:
 
     def _encode(self, examples: Sequence[Example], *, adds_target: bool) -> Asked:
         """Tokenise, look up, and drop what is too long; `adds_target` puts an asked fact that the index missed last."""
-        encode, ends = self.lm.encode, (self.lm.newline_id, self.lm.chat_end_id)
-        prompts, answers = encode([e.prompt for e in examples]), encode([f" {e.answer or ''}" for e in examples])
+        prompts = self.tokenizer([e.prompt for e in examples]).input_ids
+        answers = self.tokenizer([f" {e.answer or ''}" for e in examples]).input_ids
         pairs = zip(prompts, answers, strict=True)
         is_kept = [0 < len(p) <= MAX_PROMPT_TOKENS and len(a) <= MAX_VALUE_TOKENS for p, a in pairs]
         kept = [i for i, keep in enumerate(is_kept) if keep]
-        spoken = {i: [*answers[i], ends[examples[i].is_chat]] for i in kept if examples[i].answer is not None}
+        spoken = {i: [*answers[i], self.ends[examples[i].is_chat]] for i in kept if examples[i].answer is not None}
         rows = [[*prompts[i], *spoken.get(i, ())] for i in kept]
         hits = self.retriever.lookup([examples[i].text for i in kept])
         places = np.array([examples[i].target for i in kept], dtype=np.int64)
