@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from widedeep_kb.lm import FrozenLM, compiled_layers, load_lm
+from widedeep_kb.lm import FrozenLM, load_lm
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.training.batches import Batch
+from widedeep_kb.training.compiled import compiled_layers
 from widedeep_kb.training.datamodule import Batching
 from widedeep_kb.training.lit_module import ReaderModule
 from widedeep_kb.training.materials import Materials, load_materials

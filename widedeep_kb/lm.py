@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -182,31 +181,6 @@ class FrozenLM:
                 text = self.tokenizer.decode(row, skip_special_tokens=True)
                 results[i] = Generation(text, len(encoded[i]), len(row))
         return [results[i] for i in range(len(encoded))]
-
-
-@contextmanager
-def compiled_layers(lm: FrozenLM) -> Iterator[None]:
-    """Inside the `with` block the decoder layers run through `torch.compile` wherever gradients are recorded.
-
-    Fewer and larger kernels: for training on a GPU. Results differ from eager ones by rounding. Without gradients (and
-    after the block) the layers run as they always did.
-    """
-
-    def wrapped(forward: Callable) -> Callable:
-        compiled = torch.compile(forward, dynamic=True)
-
-        def call(*args: object, **kwargs: object) -> object:
-            return (compiled if torch.is_grad_enabled() else forward)(*args, **kwargs)
-
-        return call
-
-    for layer in lm.layers:
-        layer.forward = wrapped(layer.forward)
-    try:
-        yield
-    finally:
-        for layer in lm.layers:
-            del layer.forward
 
 
 def end_ids(lm: FrozenLM) -> list[int]:

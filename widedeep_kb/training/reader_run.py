@@ -14,10 +14,11 @@ import torch
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger
 
-from widedeep_kb.lm import FrozenLM, compiled_layers
+from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.training.batches import Batch
 from widedeep_kb.training.chunk import Chunk
+from widedeep_kb.training.compiled import compiled_layers
 from widedeep_kb.training.datamodule import Batching, ChunkStream, ReaderData
 from widedeep_kb.training.examples import CHAT_MARK
 from widedeep_kb.training.fact_table import FactTable
@@ -139,7 +140,8 @@ def train_reader(
     throughput = Throughput()
     trainer = _trainer(run, folder=folder, throughput=throughput, on_gpu=lm.device.type == "cuda")
     data = ReaderData(stream, validation)
-    with compiled_layers(lm) if run.compile_layers else nullcontext():
+    stops = reader.config.adapter_layers
+    with compiled_layers(lm, stops=stops) if run.compile_layers else nullcontext():
         trainer.fit(module, datamodule=data, ckpt_path=str(resume_from) if resume_from else None)
     seconds = time.perf_counter() - throughput.started
     metrics = dict(trainer.callback_metrics)
