@@ -30,7 +30,7 @@ from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.changing import FolderLock
 from widedeep_kb.memory.config import read_config
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_facts
-from widedeep_kb.memory.folder import open_folder, save_folder, shipped_reader
+from widedeep_kb.memory.folder import empty_store, open_folder, save_folder, shipped_reader
 from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader
@@ -99,7 +99,7 @@ class KnowledgeMemory:
                 f"not to {given.name!r} ({given.revision[:12]})"
             )
         self.lm, self.reader = lm, reader.to(lm.device).eval()
-        self.store = store or FactStore(reader.writer.row_width, word_vectors=lm.word_vectors, device=lm.device)
+        self.store = store if store is not None else empty_store(lm, reader)
         self.use_deep, self.use_wide = use_deep, use_wide
         self.versions: set[str] = set()  # states of memory folders whose facts this memory holds or has changed
         self.hooks = MemoryHooks(lm, reader)
@@ -112,6 +112,7 @@ class KnowledgeMemory:
         llm: str | FrozenLM | None = None,
         reader: str | Path | Reader | None = None,
         device: str | torch.device | None = None,
+        gpu_row_bytes: int | None = None,
     ) -> KnowledgeMemory:
         """Open a memory folder, or start an empty memory.
 
@@ -120,17 +121,18 @@ class KnowledgeMemory:
             llm: Hugging Face id, path or a loaded LLM; default: the folder's, or SmolLM2-135M-Instruct.
             reader: folder of a reader or a reader; default: the memory's own, or the one shipped for the LLM.
             device: default: the GPU where there is one.
+            gpu_row_bytes: GPU memory for rows (see `FactStore`); default: all rows are kept beside the LLM.
 
         Raises:
-            ValueError: no such folder, a damaged one, or one of another LLM or reader.
+            ValueError: no such folder, a damaged one, or one of another LLM or reader; `gpu_row_bytes` with no GPU.
         """
         stored = read_config(Path(folder)) if folder is not None else None
         name = llm if llm is not None else (stored.llm_name if stored else None)
         lm = name if isinstance(name, FrozenLM) else load_lm(name, device=device)
         if stored:
-            return open_folder(stored.folder, lm, reader=reader, make=cls)
+            return open_folder(stored.folder, lm, reader=reader, make=cls, gpu_row_bytes=gpu_row_bytes)
         chosen = reader if isinstance(reader, Reader) else Reader.load(Path(reader) if reader else shipped_reader(lm))
-        return cls(lm, chosen)
+        return cls(lm, chosen, store=empty_store(lm, chosen, gpu_row_bytes=gpu_row_bytes))
 
     def save(self, folder: str | Path, *, overwrite: bool = False, lock: FolderLock | None = None) -> None:
         """Write the memory to `folder`: atomically, an interrupted save leaves the former state.
@@ -189,7 +191,7 @@ class KnowledgeMemory:
 
     def binding(self, texts: Sequence[str], *, observe: Callable | None = None) -> tuple[Binding, Recall]:
         """The memory that B raw texts bring, ready to be bound to a call of the LLM."""
-        recall = self.store.recall(list(texts))
+        recall = self.store.recall(list(texts), is_ahead=True)
         rows = recall.rows.to(self.lm.device) if self.use_wide and recall.has_rows.any() else None
         binding = Binding(
             rows=rows,
@@ -198,6 +200,7 @@ class KnowledgeMemory:
             use_deep=self.use_deep,
             observe=observe,
             needs_weights=observe is not None,
+            pending=recall.pending,
         )
         return binding, recall
 

@@ -22,6 +22,16 @@ def add_llm(parser: argparse.ArgumentParser, *, default: str = "the one named in
     parser.add_argument("--llm", metavar="L", help=f"Hugging Face id, folder or GGUF file (default: {default})")
 
 
+def add_gpu_rows(parser: argparse.ArgumentParser) -> None:
+    """Declare `--gpu-row-budget-gb`."""
+    parser.add_argument(
+        "--gpu-row-budget-gb",
+        type=above_zero,
+        metavar="GB",
+        help="GPU memory for rows: more are kept in host memory, with a cache of this size (default: all on the GPU)",
+    )
+
+
 def positive(text: str) -> int:
     """Read a whole number of at least 1.
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.arguments import add_llm, add_memory, non_blank, positive
+from widedeep_kb.cli.arguments import add_gpu_rows, add_llm, add_memory, non_blank, positive
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.cli.printing import one_line
 
@@ -24,11 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object: answer, evidence and costs")
     parser.add_argument("--max-new-tokens", type=positive, default=64, metavar="N", help="longest answer (default: 64)")
     add_llm(parser)
+    add_gpu_rows(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Answer, as text with its evidence or as one JSON object."""
-    answer = open_memory(args.memory, llm=args.llm).ask(args.question, max_new_tokens=args.max_new_tokens)
+    memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
+    answer = memory.ask(args.question, max_new_tokens=args.max_new_tokens)
     print(json.dumps(answer.as_dict(), ensure_ascii=False) if args.json else answer_text(answer))
     return 0
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.arguments import UsageError, add_llm
+from widedeep_kb.cli.arguments import UsageError, add_gpu_rows, add_llm
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.quiet import quiet_libraries
 
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--system", metavar="NAME", help="score another system, such as closed_book, oracle or lookup")
     parser.add_argument("--facts", type=Path, metavar="FILE", help="the facts given to --system")
     add_llm(parser, default="the memory's, or SmolLM2-135M-Instruct for --system")
+    add_gpu_rows(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,6 +64,8 @@ def check_options(args: argparse.Namespace) -> None:
     """
     if args.system and not args.facts:
         raise UsageError(f"--system {args.system} needs --facts FILE")
+    if args.system and args.gpu_row_budget_gb:
+        raise UsageError("--gpu-row-budget-gb goes with --memory")
     if args.memory and args.facts:
         raise UsageError("--facts goes with --system; a memory has its facts")
     if args.output.suffix != ".parquet":
@@ -76,7 +79,7 @@ def open_system(args: argparse.Namespace, questions: pl.DataFrame) -> System:
     if args.memory:
         from widedeep_kb.systems.memory import MemorySystem
 
-        return MemorySystem(open_memory(args.memory, llm=args.llm))
+        return MemorySystem(open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb))
     from widedeep_kb.schema import read_facts
     from widedeep_kb.systems.prompted import PromptedSystem
     from widedeep_kb.systems.registry import make_system

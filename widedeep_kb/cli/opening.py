@@ -12,19 +12,28 @@ if TYPE_CHECKING:
     from widedeep_kb.model import KnowledgeMemory
 
 
-def open_memory(folder: Path, *, llm: str | None = None, reader: Path | None = None) -> KnowledgeMemory:
+def open_memory(
+    folder: Path, *, llm: str | None = None, reader: Path | None = None, gpu_row_budget_gb: float | None = None
+) -> KnowledgeMemory:
     """Open a memory folder.
 
     Args:
         folder: the memory folder.
         llm: in the place of the LLM named in the folder; it must be the same one, elsewhere perhaps.
         reader: folder of a reader whose rows are those of the memory.
+        gpu_row_budget_gb: GPU memory for rows; None = all of them.
 
     Raises:
-        ValueError: no memory folder, a damaged one, or one of another LLM or reader.
+        ValueError: no memory folder, a damaged one, or one of another LLM or reader; a budget where there is no GPU.
     """
     read_config(folder)  # before torch is imported
-    return memory_type().from_pretrained(folder, llm=llm, reader=reader)
+    budget = gpu_row_bytes(gpu_row_budget_gb)
+    return memory_type().from_pretrained(folder, llm=llm, reader=reader, gpu_row_bytes=budget)
+
+
+def gpu_row_bytes(gpu_row_budget_gb: float | None) -> int | None:
+    """A budget in bytes from one in GB (10^9 bytes)."""
+    return None if gpu_row_budget_gb is None else int(gpu_row_budget_gb * 1e9)
 
 
 def memory_type() -> type[KnowledgeMemory]:

@@ -8,7 +8,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from widedeep_kb.cli.arguments import add_llm, add_memory, positive
+from widedeep_kb.cli.arguments import add_gpu_rows, add_llm, add_memory, positive
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.memory.changing import changing
 
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-dir", type=Path, default=Path("lightning_logs"), metavar="DIR")
     parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases as well, offline")
     add_llm(parser)
+    add_gpu_rows(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         wandb=args.wandb,
     )
     with changing(args.memory) as lock:
-        memory = open_memory(args.memory, llm=args.llm)
+        memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
         from widedeep_kb.training.fit import fit
 
         with redirect_stdout(sys.stderr):  # progress bars

@@ -28,7 +28,12 @@ READERS = Path(__file__).resolve().parent.parent / "readers"
 
 
 def open_folder(
-    folder: Path, lm: FrozenLM, *, reader: str | Path | Reader | None, make: Callable[..., Any]
+    folder: Path,
+    lm: FrozenLM,
+    *,
+    reader: str | Path | Reader | None,
+    make: Callable[..., Any],
+    gpu_row_bytes: int | None = None,
 ) -> KnowledgeMemory:
     """Load reader and store and put them together; again if another process saved meanwhile.
 
@@ -38,14 +43,19 @@ def open_folder(
     while True:
         config = read_config(folder)
         try:
-            return _open(config, lm, reader=reader, make=make)
+            return _open(config, lm, reader=reader, make=make, gpu_row_bytes=gpu_row_bytes)
         except (ValueError, OSError):
             if read_config(folder).version == config.version:
                 raise
 
 
 def _open(
-    config: FolderConfig, lm: FrozenLM, *, reader: str | Path | Reader | None, make: Callable[..., Any]
+    config: FolderConfig,
+    lm: FrozenLM,
+    *,
+    reader: str | Path | Reader | None,
+    make: Callable[..., Any],
+    gpu_row_bytes: int | None,
 ) -> KnowledgeMemory:
     if lm.identity.revision != config.llm_revision:
         raise ValueError(
@@ -61,7 +71,8 @@ def _open(
             f"{loaded.row_format()}: to change readers, export the facts and write them into a new memory"
         )
     width = loaded.writer.row_width
-    store = FactStore.load(config.snapshot, width, word_vectors=lm.word_vectors, device=lm.device)
+    places = {"device": lm.device, "gpu_row_bytes": gpu_row_bytes}
+    store = FactStore.load(config.snapshot, width, word_vectors=lm.word_vectors, **places)
     memory = make(lm, loaded, store=store, use_deep=config.use_deep)
     memory.versions.add(config.version)
     return memory
@@ -114,6 +125,16 @@ def save_folder(memory: KnowledgeMemory, folder: Path, *, overwrite: bool, lock:
     _sync(folder)
     for path in former:
         shutil.rmtree(path)
+
+
+def empty_store(lm: FrozenLM, reader: Reader, *, gpu_row_bytes: int | None = None) -> FactStore:
+    """No facts yet, rows beside the LLM.
+
+    Raises:
+        ValueError: `gpu_row_bytes` without a GPU.
+    """
+    width = reader.writer.row_width
+    return FactStore(width, word_vectors=lm.word_vectors, device=lm.device, gpu_row_bytes=gpu_row_bytes)
 
 
 def shipped_reader(lm: FrozenLM) -> Path:

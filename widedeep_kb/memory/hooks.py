@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,9 @@ from widedeep_kb.memory.one_token import OneTokenReader
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.writer import token_features
 
+if TYPE_CHECKING:
+    from widedeep_kb.memory.cached_rows import Pending
+
 
 @dataclass
 class Binding:
@@ -57,6 +61,7 @@ class Binding:
         cues: [B, T, 3H] features of the current tokens and the two before each; set by the decoder's pre-hook.
         cue_queries: what they add to each adapter's query, [B, A x D]; takes the place of `cues` for single tokens.
         seen: arguments of `observe` in a pass that may have to be run again.
+        pending: what to wait for before `rows` are read; None: nothing.
     """
 
     rows: Tensor | None = None
@@ -72,6 +77,13 @@ class Binding:
     cues: Tensor | None = None
     cue_queries: tuple[Tensor, ...] = ()
     seen: list[tuple[int, AdapterOutput, Tensor | None]] = field(default_factory=list)
+    pending: Pending | None = None
+
+    def settle(self) -> None:
+        """Make the current stream wait for `rows`, once."""
+        if self.pending is not None:
+            self.pending.wait(self.rows)
+            self.pending = None
 
     def only(self, is_open: Tensor) -> Binding:
         """This binding with the rows of the prompts [B] that `is_open` names, and every prompt judged."""
@@ -232,6 +244,7 @@ class MemoryHooks:
         binding = self.binding
         memory = binding.projected.get(index)
         if memory is None:
+            binding.settle()
             keys, values, mask = split_rows(binding.rows, slot_width=self.reader.config.slot_width)
             weights = (
                 torch.ones(binding.rows.shape[:2], device=keys.device) if binding.weights is None else binding.weights

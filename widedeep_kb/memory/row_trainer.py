@@ -1,6 +1,7 @@
 """Trains rows of the wide table in place: row-wise Adagrad fused into the backward pass, at the cost of the batch only.
 
-In: row numbers and which of them may learn. Out: their contents, differentiable. The only file that imports fbgemm.
+In: row numbers and which of them may learn. Out: their contents, differentiable. The only file that imports fbgemm
+(so FBGEMM's kernel with a cache, for `cached_rows`, is made here too).
 Letters: N rows asked for, R rows of capacity, D = `embedding_dim`.
 """
 
@@ -15,7 +16,12 @@ from torch.overrides import TorchFunctionMode
 
 try:
     from fbgemm_gpu.split_embedding_configs import EmbOptimType, SparseType
-    from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode, EmbeddingLocation, PoolingMode
+    from fbgemm_gpu.split_table_batched_embeddings_ops_common import (
+        BoundsCheckMode,
+        CacheAlgorithm,
+        EmbeddingLocation,
+        PoolingMode,
+    )
     from fbgemm_gpu.split_table_batched_embeddings_ops_training import (
         ComputeDevice,
         SplitTableBatchedEmbeddingBagsCodegen,
@@ -155,6 +161,32 @@ class _SharedStorage(TorchFunctionMode):
         if is_buffer and kwargs.get("dtype") == self._storage.dtype and self._storage.numel() >= _SHARED_FROM_NUMEL:
             return self._storage
         return func(*args, **kwargs)
+
+
+def caching_kernel(
+    num_rows: int, embedding_dim: int, *, device: torch.device, dtype: torch.dtype, cache_sets: int
+) -> SplitTableBatchedEmbeddingBagsCodegen:
+    """FBGEMM's kernel for `num_rows` zero rows in page-locked host memory, with an LRU cache on a GPU.
+
+    Args:
+        num_rows, embedding_dim: of the table.
+        device: the GPU.
+        dtype: of the rows and the cache, float32 or float16.
+        cache_sets: sets of 32 rows.
+    """
+    return SplitTableBatchedEmbeddingBagsCodegen(
+        [(num_rows, embedding_dim, EmbeddingLocation.MANAGED_CACHING, ComputeDevice.CUDA)],
+        weights_precision=_KERNEL_TYPES[dtype],
+        cache_precision=_KERNEL_TYPES[dtype],
+        output_dtype=SparseType.FP32,
+        optimizer=EmbOptimType.EXACT_SGD,  # never run: it has no state to allocate
+        cache_algorithm=CacheAlgorithm.LRU,
+        cache_sets=cache_sets,
+        pooling_mode=PoolingMode.SUM,
+        device=device,
+        bounds_check_mode=BoundsCheckMode.NONE,  # rows are checked before
+        uvm_host_mapped=True,
+    )
 
 
 def _weights_of(kernel: SplitTableBatchedEmbeddingBagsCodegen) -> Tensor:

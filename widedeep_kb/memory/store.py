@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from widedeep_kb.facts import Changes, FactCatalogue
+from widedeep_kb.memory.cached_rows import Pending, load_table, within_budget
 from widedeep_kb.memory.interrupts import uninterrupted
 from widedeep_kb.memory.narrowing import narrow
 from widedeep_kb.memory.relations import WordVectors
@@ -40,6 +41,7 @@ class Recall:
         row_ids: [B, R] int64 into the table, -1 = no row.
         row_facts: [B, R] int64 ordinal of each row's fact, -1 = none.
         hits: what the index returned, narrowed (see `narrowing`).
+        pending: what to wait for before `rows` are used; None: nothing.
     """
 
     rows: Tensor
@@ -47,6 +49,7 @@ class Recall:
     row_ids: np.ndarray
     row_facts: np.ndarray
     hits: Hits
+    pending: Pending | None = None
 
     @property
     def has_rows(self) -> np.ndarray:
@@ -88,6 +91,11 @@ class FactStore:
         word_vectors: for relations when a subject has more facts than places.
         device: where the rows are kept.
         dtype: storage type of the rows.
+        gpu_row_bytes: rows that would take more than this of the GPU are kept in host memory, and this much of them
+            in a cache on the GPU; None = all on `device`.
+
+    Raises:
+        ValueError: `gpu_row_bytes` without a GPU.
     """
 
     def __init__(
@@ -98,10 +106,13 @@ class FactStore:
         word_vectors: WordVectors,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float16,
+        gpu_row_bytes: int | None = None,
     ) -> None:
         self.catalogue = FactCatalogue()
         self.retriever = Retriever(budget, word_vectors=word_vectors)
         self.table = WideTable(embedding_dim=row_width, device=device, dtype=dtype)
+        self.gpu_row_bytes = gpu_row_bytes
+        self.table = within_budget(self.table, capacity=self.table.capacity, gpu_row_bytes=gpu_row_bytes)
         self.first_rows = np.zeros(0, dtype=np.int64)
         self.num_rows = np.zeros(0, dtype=np.int64)
 
@@ -124,7 +135,9 @@ class FactStore:
         rows = self.table.storable(rows, num_rows=int(num_rows.sum()))
         freed = expand_rows(self.first_rows[changes.removed], self.num_rows[changes.removed])
         with uninterrupted():
-            self.table.reserve(num_rows, freed=freed)
+            capacity = self.table.capacity_for(num_rows, freed=freed)
+            self.table = within_budget(self.table, capacity=capacity, gpu_row_bytes=self.gpu_row_bytes)
+            self.table.grow(capacity)
             self.retriever.add(
                 added,
                 subjects=new["subject"].to_list(),
@@ -143,23 +156,31 @@ class FactStore:
             self._forget_rows(np.unique(ordinals))
         return removed
 
-    def recall(self, texts: list[str]) -> Recall:
-        """The rows of the facts that raw texts are about, but for those that a relation named in full rules out."""
+    def recall(self, texts: list[str], *, is_ahead: bool = False) -> Recall:
+        """The rows of the facts that raw texts are about, but for those that a relation named in full rules out.
+
+        Args:
+            texts: B.
+            is_ahead: the caller will wait for `Recall.pending` before it uses the rows.
+        """
         hits = self.retriever.lookup(texts)
         hits = narrow(hits, self.retriever.namings_of(hits.ordinals))
-        rows, ids, facts = self.rows_of(hits.ordinals)
+        with self.table.ahead() as pending:
+            rows, ids, facts = self.rows_of(hits.ordinals)
+        if pending and not is_ahead:
+            pending = pending.wait(rows)
         is_hit = (hits.ordinals[:, :, None] == facts[:, None, :]) & (facts[:, None, :] >= 0)  # [B, C, R]
         weights = torch.from_numpy(np.where(is_hit, hits.weights[:, :, None], 0.0).max(axis=1, initial=0.0)).float()
-        return Recall(rows, weights.to(rows.device), ids, facts, hits)
+        return Recall(rows, weights.to(rows.device), ids, facts, hits, pending)
 
     def rows_of(self, ordinals: np.ndarray) -> tuple[Tensor, np.ndarray, np.ndarray]:
         """Rows [B, R, D], their ids [B, R] and facts [B, R] for facts [B, C] (-1 = none)."""
         ids, facts = self.row_ids_of(ordinals)
         out = torch.zeros(*ids.shape, self.table.embedding_dim, device=self.table.weight.device)
-        is_row = ids >= 0
-        if is_row.any():
-            found = self.table.lookup_rows(torch.from_numpy(ids[is_row]).to(out.device))
-            out[torch.from_numpy(is_row).to(out.device)] = found
+        places = np.flatnonzero(ids >= 0)
+        if places.size:  # nothing below the look-up waits for it
+            row_ids, targets = (torch.from_numpy(a).to(out.device) for a in (ids.reshape(-1)[places], places))
+            out.view(-1, self.table.embedding_dim).index_copy_(0, targets, self.table.lookup_rows(row_ids))
         return out, ids, facts
 
     @property
@@ -184,12 +205,18 @@ class FactStore:
 
     @classmethod
     def load(
-        cls, folder: Path, row_width: int, *, word_vectors: WordVectors, device: torch.device | str = "cpu"
+        cls,
+        folder: Path,
+        row_width: int,
+        *,
+        word_vectors: WordVectors,
+        device: torch.device | str = "cpu",
+        gpu_row_bytes: int | None = None,
     ) -> FactStore:
         """Read what `save` wrote; rows on the CPU are mapped from the file, privately.
 
         Raises:
-            ValueError: a file is missing, truncated or does not fit the others.
+            ValueError: a file is missing, truncated or does not fit the others, or `gpu_row_bytes` without a GPU.
         """
         store = cls.__new__(cls)
         try:
@@ -199,7 +226,8 @@ class FactStore:
             raise ValueError(f"{folder / ROWS_FILE}: {str(error).splitlines()[0]}") from error
         store.first_rows = tensors.pop("first_rows").numpy().copy()
         store.num_rows = tensors.pop("num_rows").numpy().copy()
-        store.table = WideTable.from_tensors(tensors, row_width, device=device)
+        store.gpu_row_bytes = gpu_row_bytes
+        store.table = load_table(tensors, row_width, device=device, gpu_row_bytes=gpu_row_bytes)
         if not (folder / CATALOGUE_FILE).is_file():
             raise ValueError(f"{folder / CATALOGUE_FILE} is missing")
         store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)

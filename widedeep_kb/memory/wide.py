@@ -8,6 +8,8 @@ Letters: N rows asked for, B queries, R rows of capacity, U rows in use (one pas
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +25,9 @@ except ImportError as error:
     raise ImportError(
         "the wide table needs torchrec: pip install -r requirements-cpu.txt (or requirements-gpu.txt)"
     ) from error
+
+if TYPE_CHECKING:
+    from widedeep_kb.memory.cached_rows import Pending
 
 TABLE_NAME = "wide"
 FEATURE_NAME = "facts"
@@ -113,8 +118,8 @@ class WideTable(nn.Module):
         allocator.grow(capacity)
         self._resize(allocator)
 
-    def reserve(self, num_rows: np.ndarray, *, freed: np.ndarray) -> None:
-        """Grows now as far as `allocate(num_rows)` would have to once the rows `freed` (int64, each once) are erased.
+    def capacity_for(self, num_rows: np.ndarray, *, freed: np.ndarray) -> int:
+        """The capacity after `allocate(num_rows)`, once the rows `freed` (int64, each once) are erased.
 
         Raises:
             ValueError: see `RowAllocator.allocate` and `RowAllocator.free`.
@@ -122,7 +127,7 @@ class WideTable(nn.Module):
         allocator = self.allocator.copy()
         allocator.free(freed, np.ones_like(freed))
         allocator.allocate(num_rows)
-        self.grow(allocator.capacity)
+        return allocator.capacity
 
     def storable(self, values: Tensor, *, num_rows: int) -> Tensor:
         """`values` (float [num_rows, D]) in the table's dtype and on its device.
@@ -206,6 +211,10 @@ class WideTable(nn.Module):
     def known_rows(self, row_ids: Tensor) -> Tensor:
         """Float32 [N, D] of rows (int64 [N]) that the caller knows to be live: no GPU is waited for to check them."""
         return self.weight.index_select(0, row_ids).float()
+
+    def ahead(self) -> AbstractContextManager[Pending | None]:
+        """Rows looked up inside the `with` block may still be on their way behind it, if it yields what to wait for."""
+        return nullcontext()
 
     def trainable(self, lr: float, *, eps: float = 1e-8) -> RowTrainer:
         """A differentiable look-up whose backward pass trains the rows; see `RowTrainer`."""
