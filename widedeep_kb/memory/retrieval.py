@@ -37,7 +37,8 @@ class Hits(NamedTuple):
     Attributes:
         ordinals: int64 [B, C], -1 where there is no further fact.
         weights: float32 [B, C], in (0, 1], descending; 0 where there is no fact.
-        stage: int8 [B, C], what put the fact there: 1 its subject, 2 a relation cue, 3 its relation's vector; 0 none.
+        stage: int8 [B, C], what put the fact there: 1 its subject, 2 a relation cue, 3 its relation's vector; 0 none;
+            4 a name that is only guessed (see `guessing`).
         subject_hits: int32 [B], names met in the question before common words were put under control.
         wording: float32 [B, 3], how much of the question the names explain (see `describe_wording`).
     """
