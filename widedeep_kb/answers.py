@@ -12,6 +12,7 @@ class Evidence:
     Attributes:
         fact_id, subject, relation, object, source: of the fact.
         attention: its share, 0 to 1, of the attention of all adapters over the generated tokens.
+        is_guessed: the question holds no stored name; that this fact's subject is meant was guessed.
     """
 
     fact_id: str
@@ -20,6 +21,12 @@ class Evidence:
     object: str
     attention: float
     source: str | None
+    is_guessed: bool = False
+
+    def as_dict(self) -> dict:
+        """The fact as `ask --json` prints it; `guessed` is there only where it is true."""
+        values = asdict(self)
+        return values | {"guessed": True} if values.pop("is_guessed") else values
 
 
 @dataclass(frozen=True)
@@ -43,4 +50,4 @@ class MemoryAnswer:
 
     def as_dict(self) -> dict:
         """The answer as `ask --json` prints it."""
-        return {**asdict(self), "evidence": [asdict(e) for e in self.evidence]}
+        return {**asdict(self), "evidence": [e.as_dict() for e in self.evidence]}

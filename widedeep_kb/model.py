@@ -78,6 +78,7 @@ class KnowledgeMemory:
         store: facts with rows of this reader; None = empty.
         use_deep: read the reader's deep memory too (if it has one).
         use_wide: read the rows of the facts a text is about; False = as if no fact were found.
+        use_semantic: where exact keys find no subject, guess which stored name is meant; evidence says so.
 
     Raises:
         ValueError: the reader was trained for another LLM.
@@ -91,6 +92,7 @@ class KnowledgeMemory:
         store: FactStore | None = None,
         use_deep: bool = True,
         use_wide: bool = True,
+        use_semantic: bool = False,
     ) -> None:
         if reader.config.llm_revision != lm.identity.revision:
             known, given = reader.config, lm.identity
@@ -100,7 +102,7 @@ class KnowledgeMemory:
             )
         self.lm, self.reader = lm, reader.to(lm.device).eval()
         self.store = store if store is not None else empty_store(lm, reader)
-        self.use_deep, self.use_wide = use_deep, use_wide
+        self.use_deep, self.use_wide, self.use_semantic = use_deep, use_wide, use_semantic
         self.versions: set[str] = set()  # states of memory folders whose facts this memory holds or has changed
         self.hooks = MemoryHooks(lm, reader)
 
@@ -191,7 +193,7 @@ class KnowledgeMemory:
 
     def binding(self, texts: Sequence[str], *, observe: Callable | None = None) -> tuple[Binding, Recall]:
         """The memory that B raw texts bring, ready to be bound to a call of the LLM."""
-        recall = self.store.recall(list(texts), is_ahead=True)
+        recall = self.store.recall(list(texts), is_ahead=True, use_semantic=self.use_semantic)
         rows = recall.rows.to(self.lm.device) if self.use_wide and recall.has_rows.any() else None
         binding = Binding(
             rows=rows,
@@ -343,7 +345,7 @@ class KnowledgeMemory:
             return [()] * len(recall.row_facts)
         by_row = mass.unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1).cpu().numpy()  # [B, R]
         found = []
-        for facts, shares in zip(recall.row_facts, by_row, strict=True):
+        for facts, shares, is_guessed in zip(recall.row_facts, by_row, recall.is_guessed.tolist(), strict=True):
             ordinals = np.unique(facts[facts >= 0])
             totals = np.array([shares[facts == o].sum() for o in ordinals])
             order = [i for i in np.argsort(-totals) if totals[i] >= least]
@@ -351,7 +353,7 @@ class KnowledgeMemory:
             keys = ("fact_id", "subject", "relation", "object", "source")
             found.append(
                 tuple(
-                    Evidence(**{k: row[k] for k in keys}, attention=round(float(totals[i]), 4))
+                    Evidence(**{k: row[k] for k in keys}, attention=round(float(totals[i]), 4), is_guessed=is_guessed)
                     for row, i in zip(rows, order, strict=True)
                 )
             )

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from outcomes import Disk, Run, contents
 
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import read_facts
 
 AURORA_PORT = {"subject": "Aurora", "relation": "port", "object": "9000"}
@@ -123,6 +124,32 @@ def test_ask_as_json_and_as_text(run: Run, disk: Disk) -> None:
     assert "Aurora | port | 8443" in text and "source ops" in text
     nothing = run("ask", "--memory", disk.memory, "Nothing known here", "--max-new-tokens", "1")
     assert "no fact of the memory was used" in nothing.out
+
+
+def test_ask_and_evaluate_guess_only_when_told_to(run: Run, disk: Disk, memory: Path, tmp_path: Path) -> None:
+    ask = ["ask", "--memory", memory, "Which port does Boraelis use?", "--max-new-tokens", "2"]
+    assert json.loads(run(*ask, "--json").out)["evidence"] == []
+    (fact,) = json.loads(run(*ask, "--json", "--semantic").out)["evidence"]
+    assert (fact["subject"], fact["guessed"]) == ("Borealis", True)
+    assert "Borealis | port | 007  (guessed, fact " in run(*ask, "--semantic").out
+    questions, output = tmp_path / "questions.csv", tmp_path / "out.parquet"
+    questions.write_text('question,answers\nPort of Boraelis?,"[""007""]"\nPort of Aurora?,"[""8443""]"\n')
+    evaluate = ["evaluate", "--questions", questions, "--output", output, "--memory", memory]
+    for options, guessed in ((["--semantic"], [True, False]), ([], [False, False])):
+        assert run(*evaluate, *options).code == 0
+        assert pl.read_parquet(output)["is_guessed"].to_list() == guessed
+    stats = json.loads(run("stats", "--memory", memory, "--json").out)
+    assert (stats["semantic"], stats["semantic_bytes"]) == ("off", 0)
+
+
+def test_a_memory_saved_with_guesses_is_opened_and_counted_so(run: Run, disk: Disk, memory: Path) -> None:
+    opened = KnowledgeMemory.from_pretrained(memory, llm=str(disk.llm))
+    opened.use_semantic = True
+    opened.save(memory)
+    stats = json.loads(run("stats", "--memory", memory, "--json").out)
+    assert stats["semantic"] == "on" and stats["semantic_bytes"] > 3 * 512
+    words = ["ask", "--memory", memory, "Which port does Boraelis use?", "--max-new-tokens", "2"]
+    assert "guessed" in run(*words).out
 
 
 def test_show_a_fact_and_a_subject(run: Run, disk: Disk) -> None:

@@ -75,6 +75,10 @@ def test_help_imports_nothing_heavy() -> None:
             ["evaluate", "--questions", "q.csv", "--output", "o.parquet", "--memory", "m", "--facts", "f.csv"],
             "--facts goes with --system",
         ),
+        (
+            ["evaluate", "--questions", "q", "--output", "o", "--system", "s", "--facts", "f", "--semantic"],
+            "--semantic goes with --memory",
+        ),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line_and_2(run: Run, words: list[str], said: str) -> None:

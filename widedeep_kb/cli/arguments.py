@@ -32,6 +32,16 @@ def add_gpu_rows(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_semantic(parser: argparse.ArgumentParser) -> None:
+    """Declare `--semantic`."""
+    parser.add_argument(
+        "--semantic",
+        action="store_true",
+        help="where no stored name is found in a question, guess which is meant (typing errors, left-out words); "
+        "evidence is marked as guessed (default: only if the memory was saved so)",
+    )
+
+
 def positive(text: str) -> int:
     """Read a whole number of at least 1.
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.arguments import UsageError, add_gpu_rows, add_llm
+from widedeep_kb.cli.arguments import UsageError, add_gpu_rows, add_llm, add_semantic
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.quiet import quiet_libraries
 
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--memory", type=Path, metavar="DIR", help="score a memory folder")
     which.add_argument("--system", metavar="NAME", help="score another system, such as closed_book, oracle or lookup")
     parser.add_argument("--facts", type=Path, metavar="FILE", help="the facts given to --system")
+    add_semantic(parser)
     add_llm(parser, default="the memory's, or SmolLM2-135M-Instruct for --system")
     add_gpu_rows(parser)
 
@@ -59,7 +60,7 @@ def check_options(args: argparse.Namespace) -> None:
     """Refuse before the long part what could not be finished.
 
     Raises:
-        UsageError: --facts without --system or the reverse.
+        UsageError: --facts without --system or the reverse, or --semantic with --system.
         ValueError: a wrong output path.
     """
     if args.system and not args.facts:
@@ -68,6 +69,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise UsageError("--gpu-row-budget-gb goes with --memory")
     if args.memory and args.facts:
         raise UsageError("--facts goes with --system; a memory has its facts")
+    if args.system and args.semantic:
+        raise UsageError(f"--semantic goes with --memory; --system {args.system} has no such part")
     if args.output.suffix != ".parquet":
         raise ValueError(f"{args.output}: predictions are written to a .parquet file")
     if not args.output.absolute().parent.is_dir():
@@ -79,7 +82,9 @@ def open_system(args: argparse.Namespace, questions: pl.DataFrame) -> System:
     if args.memory:
         from widedeep_kb.systems.memory import MemorySystem
 
-        return MemorySystem(open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb))
+        memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
+        memory.use_semantic |= args.semantic
+        return MemorySystem(memory)
     from widedeep_kb.schema import read_facts
     from widedeep_kb.systems.prompted import PromptedSystem
     from widedeep_kb.systems.registry import make_system

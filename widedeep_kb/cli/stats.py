@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from widedeep_kb.cli.arguments import add_memory
-from widedeep_kb.cli.stored import ROWS_NAME, read_catalogue
+from widedeep_kb.cli.stored import NAMES_NAME, ROWS_NAME, read_catalogue
 from widedeep_kb.memory.config import read_config
 
 HELP = "count facts, subjects, relations, rows and bytes; name reader and LLM"
@@ -42,10 +42,17 @@ def memory_stats(folder: Path) -> dict[str, int | str]:
         "relations": facts["relation"].n_unique(),
         "rows": count_rows(config.snapshot / ROWS_NAME),
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        "semantic": "on" if config.use_semantic else "off",
+        "semantic_bytes": semantic_bytes(config.snapshot / NAMES_NAME),
         "reader": config.row_format,
         "llm": config.llm_name,
         "llm_revision": config.llm_revision,
     }
+
+
+def semantic_bytes(path: Path) -> int:
+    """Bytes of the names' vectors as stored, about those in memory; 0 where the semantic fallback is off."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def count_rows(path: Path) -> int:

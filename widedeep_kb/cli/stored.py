@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CATALOGUE_NAME = "facts.parquet"
 ROWS_NAME = "rows.safetensors"
+NAMES_NAME = "names.safetensors"
 
 
 def read_catalogue(folder: Path) -> FactCatalogue:

@@ -20,6 +20,7 @@ class FolderConfig(NamedTuple):
         llm_name, llm_revision: of the LLM.
         row_format: of the reader that wrote the rows.
         use_deep: read the deep memory too.
+        use_semantic: guess the name that a question means where exact keys find none.
         version: of the folder; no two saves have the same.
     """
 
@@ -29,6 +30,7 @@ class FolderConfig(NamedTuple):
     llm_revision: str
     row_format: str
     use_deep: bool
+    use_semantic: bool
     version: str
 
 
@@ -58,6 +60,7 @@ def read_config(folder: Path) -> FolderConfig:
             llm_revision=values["llm"]["revision"],
             row_format=values["row_format"],
             use_deep=values["use_deep"],
+            use_semantic=values.get("use_semantic", False),  # absent in folders of former releases
             version=version_of(data),
         )
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:

@@ -73,7 +73,7 @@ def _open(
     width = loaded.writer.row_width
     places = {"device": lm.device, "gpu_row_bytes": gpu_row_bytes}
     store = FactStore.load(config.snapshot, width, word_vectors=lm.word_vectors, **places)
-    memory = make(lm, loaded, store=store, use_deep=config.use_deep)
+    memory = make(lm, loaded, store=store, use_deep=config.use_deep, use_semantic=config.use_semantic)
     memory.versions.add(config.version)
     return memory
 
@@ -104,13 +104,14 @@ def save_folder(memory: KnowledgeMemory, folder: Path, *, overwrite: bool, lock:
     number = max((int(path.name[9:]) for path in former), default=0) + 1
     snapshot = folder / f"snapshot-{number:06d}"
     memory.reader.save(snapshot / "reader")
-    memory.store.save(snapshot)
+    memory.store.save(snapshot, use_semantic=memory.use_semantic)
     config = {
         "format": FORMAT,
         "snapshot": snapshot.name,
         "llm": {"name": memory.lm.identity.name, "revision": memory.lm.identity.revision},
         "row_format": memory.reader.row_format(),
         "use_deep": memory.use_deep,
+        "use_semantic": memory.use_semantic,
         "num_facts": len(memory.store),
         "save": uuid.uuid4().hex,  # tells this save from every other
     }

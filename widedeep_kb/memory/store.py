@@ -20,6 +20,8 @@ from torch import Tensor
 
 from widedeep_kb.facts import Changes, FactCatalogue
 from widedeep_kb.memory.cached_rows import Pending, load_table, within_budget
+from widedeep_kb.memory.guessing import FILE_NAME as NAMES_FILE
+from widedeep_kb.memory.guessing import GUESSED, NameGuesser, add_guesses
 from widedeep_kb.memory.interrupts import uninterrupted
 from widedeep_kb.memory.narrowing import narrow
 from widedeep_kb.memory.relations import WordVectors
@@ -55,6 +57,11 @@ class Recall:
     def has_rows(self) -> np.ndarray:
         """[B] bool, texts with at least one row."""
         return (self.row_ids >= 0).any(axis=1)
+
+    @property
+    def is_guessed(self) -> np.ndarray:
+        """[B] bool, texts whose facts are those of a name that was only guessed."""
+        return (self.hits.stage == GUESSED).any(axis=1)
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,7 @@ class FactStore:
         self.table = WideTable(embedding_dim=row_width, device=device, dtype=dtype)
         self.gpu_row_bytes = gpu_row_bytes
         self.table = within_budget(self.table, capacity=self.table.capacity, gpu_row_bytes=gpu_row_bytes)
+        self._guesser: NameGuesser | None = None
         self.first_rows = np.zeros(0, dtype=np.int64)
         self.num_rows = np.zeros(0, dtype=np.int64)
 
@@ -146,6 +154,9 @@ class FactStore:
                 relations=new["relation"].to_list(),
             )
             self.catalogue.apply(changes)
+            if self._guesser is not None:
+                self._guesser.add(changes.added_rows)
+                self._guesser.remove(changes.removed_rows)
             self._forget_rows(changes.removed)
             self._put_rows(added, rows, num_rows=num_rows)
 
@@ -153,17 +164,22 @@ class FactStore:
         """Remove facts with their rows, optimizer state and keys; returns what they were."""
         with uninterrupted():
             removed = self.catalogue.remove(ordinals)
+            if self._guesser is not None:
+                self._guesser.remove(removed)
             self._forget_rows(np.unique(ordinals))
         return removed
 
-    def recall(self, texts: list[str], *, is_ahead: bool = False) -> Recall:
+    def recall(self, texts: list[str], *, is_ahead: bool = False, use_semantic: bool = False) -> Recall:
         """The rows of the facts that raw texts are about, but for those that a relation named in full rules out.
 
         Args:
             texts: B.
             is_ahead: the caller will wait for `Recall.pending` before it uses the rows.
+            use_semantic: guess the name that a text means where exact keys find none.
         """
         hits = self.retriever.lookup(texts)
+        if use_semantic and (hits.ordinals < 0).all(axis=1).any():
+            hits = add_guesses(hits, texts, guesser=self.guesser, retriever=self.retriever)
         hits = narrow(hits, self.retriever.namings_of(hits.ordinals))
         with self.table.ahead() as pending:
             rows, ids, facts = self.rows_of(hits.ordinals)
@@ -184,6 +200,15 @@ class FactStore:
         return out, ids, facts
 
     @property
+    def guesser(self) -> NameGuesser:
+        """The names of the live facts, for guesses; made when first asked for, and kept in step from then on."""
+        if self._guesser is None:
+            made = NameGuesser(device=self._names_device)
+            made.add(self.catalogue.columns_for(self.catalogue.alive(), ["subject", "subject_aliases"]))
+            self._guesser = made
+        return self._guesser
+
+    @property
     def places(self) -> RowPlaces:
         """Where the facts' rows are now."""
         return RowPlaces(self.first_rows, self.num_rows)
@@ -192,11 +217,13 @@ class FactStore:
         """Row ids [B, R] and the fact of each [B, R] for facts [B, C]; -1 fills what is empty."""
         return self.places.row_ids_of(ordinals)
 
-    def save(self, folder: Path) -> None:
-        """Write catalogue, index and rows into an empty folder."""
+    def save(self, folder: Path, *, use_semantic: bool = False) -> None:
+        """Write catalogue, index and rows into an empty folder; the names' vectors too if `use_semantic`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.catalogue.save(folder / CATALOGUE_FILE)
         self.retriever.save(folder)
+        if use_semantic:
+            self.guesser.save(folder)
         used = self.catalogue.next_ordinal
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.table.state_tensors().items()}
         tensors["first_rows"] = torch.from_numpy(self.first_rows[:used].copy())
@@ -232,11 +259,19 @@ class FactStore:
             raise ValueError(f"{folder / CATALOGUE_FILE} is missing")
         store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)
         store.retriever = Retriever.load(folder, word_vectors=word_vectors)
+        store._guesser = None
+        if (folder / NAMES_FILE).is_file():
+            store._guesser = NameGuesser.load(folder, device=store._names_device)
         if store.catalogue.next_ordinal != len(store.first_rows):
             raise ValueError(
                 f"{folder}: rows for {len(store.first_rows)} facts, catalogue of {store.catalogue.next_ordinal}"
             )
         return store
+
+    @property
+    def _names_device(self) -> str | None:
+        """Where names are searched: on a GPU only where the rows are, and faiss was built for it."""
+        return None if self.table.weight.is_cuda else "cpu"
 
     def _put_rows(self, ordinals: np.ndarray, rows: Tensor, *, num_rows: np.ndarray) -> None:
         if not len(ordinals):

@@ -31,6 +31,7 @@ PREDICTION_SCHEMA: dict[str, pl.DataType] = {
     "prompt_tokens": pl.Int64(),
     "generated_tokens": pl.Int64(),
     "latency_ms": pl.Float64(),
+    "is_guessed": pl.Boolean(),
 }
 
 
@@ -97,6 +98,7 @@ def predict(system: System, questions: pl.DataFrame, *, batch_size: int = 64) ->
             "prompt_tokens": pl.Series([a.prompt_tokens for a in answers], dtype=pl.Int64),
             "generated_tokens": pl.Series([a.generated_tokens for a in answers], dtype=pl.Int64),
             "latency_ms": pl.Series([a.latency_ms for a in answers], dtype=pl.Float64),
+            "is_guessed": pl.Series([a.is_guessed for a in answers], dtype=pl.Boolean),
         }
     )
     assert columns.height == questions.height, "a system must answer every question once"

@@ -40,6 +40,7 @@ class MemorySystem:
                 prompt_tokens=answer.prompt_tokens,
                 generated_tokens=answer.generated_tokens,
                 latency_ms=answer.latency_ms,
+                is_guessed=any(fact.is_guessed for fact in answer.evidence),
             )
             for answer in answers
         ]

@@ -20,6 +20,7 @@ class Answer:
         prompt_tokens: tokens read by the LLM; 0 without an LLM.
         generated_tokens: tokens written by the LLM.
         latency_ms: wall-clock milliseconds, the time of the whole call shared equally by its questions.
+        is_guessed: the evidence is that of a name which the question does not hold.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Answer:
     prompt_tokens: int
     generated_tokens: int
     latency_ms: float
+    is_guessed: bool = False
 
 
 class System(Protocol):
