@@ -22,6 +22,7 @@ from pathlib import Path
 
 import polars as pl
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
@@ -74,14 +75,17 @@ class Steps:
     Args:
         memory: holds the facts.
         config: of the training.
+        graphs: replay CUDA graphs.
     """
 
-    def __init__(self, memory: KnowledgeMemory, config: FitConfig) -> None:
-        self.memory, self.device = memory, memory.lm.device
+    def __init__(self, memory: KnowledgeMemory, config: FitConfig, *, graphs: bool = False) -> None:
+        self.memory, self.device, self.graphs = memory, memory.lm.device, graphs
         self.module = JointModule(memory, config)
         self.module.log = lambda *_args, **_options: None  # there is no trainer
         groups = self.module.dense_groups()
         self.module.select_trainable(groups)
+        if graphs:
+            self.module.use_graphs()
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
 
     def __call__(self, batch: JointBatch) -> None:
@@ -94,11 +98,20 @@ class Steps:
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         self.optimizer.step()
 
+    def gradients(self, batch: JointBatch) -> list[Tensor]:
+        """The loss and its gradients by the dense parameters; nothing is changed."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+            loss, _ = self.module.loss(batch, use_deep=self.module.config.deep)
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return [loss.detach().clone(), *(torch.zeros(()) if g is None else g.detach().clone() for g in found)]
+
     def measure(self, batches: list[JointBatch]) -> dict[str, float]:
         """Milliseconds a step: the host alone (median), with waiting (median), and of a pass without waiting."""
         started = time.perf_counter()
-        for batch in batches[:WARM_UP]:
-            self(batch)
+        for batch in batches if self.graphs else batches[:WARM_UP]:
+            for _ in range(1 + self.graphs):  # a graph is recorded when a shape comes for the second time
+                self(batch)
         synchronise(self.device)
         first, host, total = time.perf_counter() - started, [], []
         for batch in batches[WARM_UP:]:
@@ -127,11 +140,11 @@ def operations(lm: FrozenLM, *, num_tokens: int, num_answers: int, first_adapter
 def layers_of(memory: KnowledgeMemory, kind: str) -> Iterator[None]:
     """Layers as they are; compiled one by one; as one from adapter to adapter; the adapters compiled too (`all`).
 
-    With `+flash` the attention is not cuDNN's.
+    With `+flash` the attention is not cuDNN's, with `+graph` steps are replayed from CUDA graphs.
     """
-    layers, _, attention = kind.partition("+")
+    layers, *options = kind.split("+")
     with ExitStack() as stack:
-        if attention:
+        if "flash" in options:
             stack.enter_context(sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]))
         if layers != "eager":
             stops = () if layers == "compiled" else memory.reader.config.adapter_layers
@@ -166,16 +179,28 @@ def bench_steps(memory: KnowledgeMemory, questions: Questions, config: FitConfig
         facts = sum(int((b.row_weights > 0).sum()) for b in batches[WARM_UP:]) / (size * args.steps)
         work = operations(memory.lm, num_tokens=num_tokens, num_answers=num_answers, first_adapter=first_adapter)
         for kind in args.layers.split(","):
+            eager = Steps(memory, sized)
+            expected = eager.gradients(batches[0])
+            noise = difference(eager, batches[0], expected=expected)
             with layers_of(memory, kind):
-                steps = Steps(memory, sized)
+                steps = Steps(memory, sized, graphs="+graph" in kind)
+                wrong = difference(steps, batches[0], expected=expected)
                 found = steps.measure(batches)
                 rate, flops = size / found["flow"] * 1e3, work / args.steps / found["flow"] * 1e3
-                tell(what="steps", batch_size=size, layers=kind, questions_per_s=round(rate), **found)
+                tell(what="steps", batch_size=size, layers=kind, questions_per_s=round(rate), **wrong, **found)
+                tell(differences_of_two_eager_steps=noise)
                 tell(tokens_a_question=round(per_question, 1), rows_a_question=round(facts, 1), tflops=flops / 1e12)
                 rows.append([size, kind, found["host"], found["step"], f"{rate:.0f}", f"{flops / 1e12:.0f}"])
                 if args.profile:
                     show_profile(steps, batches[WARM_UP : WARM_UP + 4])
     return rows
+
+
+def difference(steps: Steps, batch: JointBatch, *, expected: list[Tensor]) -> dict[str, float]:
+    """Relative differences from the expected loss and, the largest by norms, from the expected gradients."""
+    found = [steps.gradients(batch) for _ in range(1 + 2 * steps.graphs)][-1]  # the third replays
+    loss, *gradients = [float((a - b).norm() / b.norm().clamp(min=1e-9)) for a, b in zip(found, expected, strict=True)]
+    return {"loss_off": round(loss, 5), "gradients_off": round(max(gradients), 4)}
 
 
 def show_profile(steps: Steps, batches: list[JointBatch]) -> None:
@@ -204,10 +229,10 @@ def main(argv: list[str] | None = None) -> None:
     facts = sample_subjects(corpus.facts, max_facts=args.num_facts, seed=0)
     started = time.perf_counter()
     memory.write(facts)
-    device = memory.lm.device
+    written, device = time.perf_counter() - started, memory.lm.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     subjects = facts.select(pl.col("subject_id").n_unique()).item()
-    tell(device=name, num_facts=facts.height, subjects=subjects, write_s=round(time.perf_counter() - started, 1))
+    tell(device=name, num_facts=facts.height, subjects=subjects, write_s=round(written, 1))
     memory.reader.add_deep(64)
     memory.reader.to(device)
     config = FitConfig(own_share=args.own_share, num_workers=args.workers, train_adapters=args.train_adapters)
@@ -220,8 +245,10 @@ def main(argv: list[str] | None = None) -> None:
     print("\n" + markdown_table(columns, rows), flush=True)
     if args.run_steps:
         whole = replace(config, steps=args.run_steps, batch_size=args.run_batch_size, validate_every=args.run_steps)
+        began = time.perf_counter()
         metrics = bench_run(memory, replace(whole, compile_layers=device.type == "cuda"), templates=corpus.templates)
-        tell(what="run", batch_size=args.run_batch_size, **metrics)
+        seconds, asked = time.perf_counter() - began + written, args.run_steps * args.run_batch_size
+        tell(what="run with writing", batch_size=args.run_batch_size, questions_per_s=round(asked / seconds), **metrics)
 
 
 if __name__ == "__main__":

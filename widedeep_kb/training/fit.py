@@ -98,8 +98,10 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
     if config.resume_from is not None:
         first_step = _step_of(config.resume_from)
     module.select_trainable(module.dense_groups())
-    validation = questions.validation(config.num_validation)
     on_gpu = module.memory.lm.device.type == "cuda"
+    if on_gpu and config.cuda_graphs:
+        module.use_graphs()
+    validation = questions.validation(config.num_validation)
     validate_every = min(config.validate_every, config.steps)
     trainer = pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",

@@ -8,6 +8,8 @@ Letters: B questions, T tokens, R rows of a sequence, D numbers in a row, P answ
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from torch import Tensor
 from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.training.fit_config import FitConfig
+from widedeep_kb.training.graphed import GraphedPass, PassInput
 from widedeep_kb.training.joint_batch import JointBatch
 from widedeep_kb.training.lit_module import DECAY_SHARE, Observed, evidence_loss, silence_loss
 from widedeep_kb.training.questions import CLASSES
@@ -37,6 +40,7 @@ class JointModule(pl.LightningModule):
         self.reader = memory.reader
         self.trainer_of_rows = memory.store.table.trainable(config.row_lr, eps=config.row_eps)
         self.losses: list[Tensor] = []  # of each step, detached
+        self._graphed: GraphedPass | None = None
         self._right: list[tuple[Tensor, Tensor]] = []
 
     def dense_groups(self) -> list[dict[str, object]]:
@@ -50,7 +54,8 @@ class JointModule(pl.LightningModule):
         return groups
 
     def select_trainable(self, groups: list[dict[str, object]]) -> None:
-        """Freeze the whole reader but the parameters of `groups`."""
+        """Freeze the whole reader but the parameters of `groups`; without CUDA graphs."""
+        self._graphed = None
         self.reader.requires_grad_(False)
         for group in groups:
             for parameter in group["params"]:
@@ -61,6 +66,7 @@ class JointModule(pl.LightningModule):
         self.reader.requires_grad_(True).eval()
         for parameter in self.reader.parameters():
             parameter.grad = None
+        self._graphed = None
 
     def rows(self, batch: JointBatch, *, is_learning: bool = False) -> Tensor:
         """Rows [B, R, D] float32 from the table, zeros where there is none; the asked facts' learn if `is_learning`.
@@ -82,14 +88,34 @@ class JointModule(pl.LightningModule):
         self, batch: JointBatch, rows: Tensor | None, *, use_deep: bool
     ) -> tuple[Tensor, Tensor, Observed]:
         """Logits [P, vocabulary] float32 and true tokens [P] at answer positions, and where attention went."""
-        observed, lm = Observed(), self.memory.lm
-        binding = Binding(
-            rows=rows, weights=batch.row_weights, marks=batch.is_target, use_deep=use_deep, observe=observed
-        )
-        with self.memory.hooks.bind(binding):
-            hidden = lm.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+        lm = self.memory.lm
+        if rows is None:
+            hidden, observed = self._pass(batch.input_ids, use_deep=use_deep)
+        else:
+            given = PassInput(batch.input_ids, batch.row_weights, batch.is_target, rows)
+            is_graphed = self._graphed is not None and use_deep == self.config.deep and torch.is_grad_enabled()
+            hidden, observed = self._graphed(given) if is_graphed else self._read(given, use_deep=use_deep)
         answering = hidden.flatten(0, 1).index_select(0, batch.answer_places)
         return lm.output_head(answering).float(), batch.answer_tokens, observed
+
+    def use_graphs(self) -> None:
+        """From now on training steps replay CUDA graphs of the pass through LLM and memory (see `GraphedPass`).
+
+        Call it after `select_trainable`; `release` ends it.
+        """
+        learning = [parameter for parameter in self.reader.parameters() if parameter.requires_grad]
+        autocast = torch.bfloat16 if self.memory.lm.device.type == "cuda" else None
+        self._graphed = GraphedPass(partial(self._read, use_deep=self.config.deep), learning, autocast=autocast)
+
+    def _read(self, given: PassInput, *, use_deep: bool) -> tuple[Tensor, Observed]:
+        """Hidden states [B, T, H] of the LLM with the memory given, and where attention went."""
+        return self._pass(given.input_ids, use_deep=use_deep, rows=given.rows, weights=given.weights, marks=given.marks)
+
+    def _pass(self, input_ids: Tensor, **memory: Tensor | bool) -> tuple[Tensor, Observed]:
+        observed = Observed()
+        with self.memory.hooks.bind(Binding(observe=observed, **memory)):
+            hidden = self.memory.lm.decoder(input_ids=input_ids, use_cache=False).last_hidden_state
+        return hidden, observed
 
     def loss(self, batch: JointBatch, *, use_deep: bool) -> tuple[Tensor, Tensor]:
         """The whole loss and, alone, the answer's cross-entropy (detached)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -38,16 +39,28 @@ class LossWeights:
     silence: float = 0.3
 
 
+class Attention(NamedTuple):
+    """Where one adapter looked; see `AdapterOutput`.
+
+    Attributes:
+        mass: [B, A, T] attention on all real slots.
+        marked: [B, A, T] attention on the marked slots.
+    """
+
+    mass: Tensor
+    marked: Tensor
+
+
 @dataclass
 class Observed:
     """Attention of one forward pass, adapter by adapter."""
 
-    wide: list[AdapterOutput] = field(default_factory=list)
+    wide: list[Attention] = field(default_factory=list)
     deep: list[Tensor] = field(default_factory=list)
 
     def __call__(self, _index: int, wide: AdapterOutput | None, deep_mass: Tensor | None) -> None:
         if wide is not None:
-            self.wide.append(wide)
+            self.wide.append(Attention(wide.mass, wide.marked))
         if deep_mass is not None:
             self.deep.append(deep_mass)
 
@@ -178,7 +191,7 @@ class ReaderModule(pl.LightningModule):
         }
 
 
-def evidence_loss(wide: list[AdapterOutput], batch: Batch) -> Tensor:
+def evidence_loss(wide: list[Attention], batch: Batch) -> Tensor:
     """-log of the attention on the answering fact's slots, mean over heads and adapters, at answer positions."""
     sequences, positions = batch.answer_sequences, batch.answer_places % batch.input_ids.shape[1]
     has_target = batch.is_target.any(1).index_select(0, sequences).float()

@@ -1,0 +1,154 @@
+"""A training step's pass through LLM and memory as CUDA graphs: recorded once for each shape, then replayed.
+
+The host issues a small LLM's operations more slowly than a GPU runs them (one H100 waited two thirds of a step); a
+replay is one call. Looking rows up, the loss and the optimizer stay outside, so that nothing else changes.
+
+Letters: B questions, T tokens, R rows of a sequence, D numbers in a row, H hidden size, A heads, Q deep heads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+from widedeep_kb.training.lit_module import Attention, Observed
+
+TOKEN_STEP, ROW_STEP = 4, 4  # T and R are rounded up to multiples of these
+MAX_GRAPHS = 48
+_WARM_UPS = 2  # passes before a recording: kernels are chosen and compiled in them
+
+
+class PassInput(NamedTuple):
+    """What a pass through LLM and memory takes.
+
+    Attributes:
+        input_ids: int64 [B, T].
+        weights: float32 [B, R], weight of the hit that brought each row.
+        marks: bool [B, R], rows whose attention is observed.
+        rows: float32 [B, R, D].
+    """
+
+    input_ids: Tensor
+    weights: Tensor
+    marks: Tensor
+    rows: Tensor
+
+    def padded(self, num_tokens: int, num_rows: int) -> PassInput:
+        """With T and R made larger: tokens behind all others, which these do not see, and rows of zeros, which are no
+        rows."""
+        more_tokens, more_rows = num_tokens - self.input_ids.shape[1], num_rows - self.rows.shape[1]
+        return PassInput(
+            F.pad(self.input_ids, (0, more_tokens)),
+            F.pad(self.weights, (0, more_rows)),
+            F.pad(self.marks, (0, more_rows)),
+            F.pad(self.rows, (0, 0, 0, more_rows)),
+        )
+
+
+Run = Callable[[PassInput], tuple[Tensor, Observed]]
+
+
+class GraphedPass:
+    """Replays `run`, forward and backward, from CUDA graphs; a shape that comes for the first time runs as it is.
+
+    All graphs share one pool of memory, so that between forward and backward no other pass may begin. Results are
+    those of `run` with T and R rounded up: equal but for the rounding of kernels that depend on shapes.
+
+    Args:
+        run: the pass; hidden states [B, T, H] and where attention went. It must not wait for the GPU nor depend on
+            values.
+        parameters: those that learn.
+        autocast: type that matrix products are made in; None = no autocast.
+        record: makes the graphed callable, as `torch.cuda.make_graphed_callables` does.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        parameters: Sequence[Tensor],
+        *,
+        autocast: torch.dtype | None = torch.bfloat16,
+        record: Callable | None = None,
+    ) -> None:
+        self._run, self._parameters, self._autocast = run, tuple(parameters), autocast
+        self._record = record or torch.cuda.make_graphed_callables
+        self._graphs: dict[tuple[int, ...], Callable] = {}
+        self._seen: Counter[tuple[int, ...]] = Counter()
+        self._pool: object = None
+
+    @property
+    def num_graphs(self) -> int:
+        """Shapes recorded so far."""
+        return len(self._graphs)
+
+    def __call__(self, given: PassInput) -> tuple[Tensor, Observed]:
+        """Hidden states [B, T, H] and where attention went."""
+        batch_size, num_tokens = given.input_ids.shape
+        key = (batch_size, _round_up(num_tokens, TOKEN_STEP), _round_up(given.rows.shape[1], ROW_STEP))
+        graph = self._graphs.get(key)
+        if graph is None:
+            self._seen[key] += 1
+            if self._seen[key] < 2 or len(self._graphs) >= MAX_GRAPHS:
+                return self._run(given)
+            graph = self._graphs[key] = self._recorded(given.padded(*key[1:]))
+        hidden, *masses = graph(*given.padded(*key[1:]), *self._parameters)
+        num_wide = len(masses) - self._num_deep
+        wide = [Attention(*(part[:, :, :num_tokens] for part in masses[i : i + 2])) for i in range(0, num_wide, 2)]
+        return hidden[:, :num_tokens], Observed(wide, [mass[:, :num_tokens] for mass in masses[num_wide:]])
+
+    def _recorded(self, sample: PassInput) -> Callable:
+        """A graph of the pass for inputs of the sample's shapes."""
+
+        def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+            hidden, observed = self._run(PassInput(*tensors[: len(PassInput._fields)]))
+            self._num_deep = len(observed.deep)
+            return (hidden, *(part for wide in observed.wide for part in wide), *observed.deep)
+
+        device = sample.rows.device
+        inputs = [tensor.detach().clone() for tensor in sample]
+        inputs[-1].requires_grad_()
+        enabled = self._autocast is not None
+        if self._pool is None and device.type == "cuda":
+            self._pool = torch.cuda.graph_pool_handle()
+        autocast = torch.autocast(device.type, dtype=self._autocast, enabled=enabled, cache_enabled=False)
+        with autocast, causal_without_mask():
+            return self._record(
+                run,
+                (*inputs, *self._parameters),
+                num_warmup_iters=_WARM_UPS,
+                allow_unused_input=True,
+                pool=self._pool,
+            )
+
+
+@contextmanager
+def causal_without_mask() -> Iterator[None]:
+    """Inside the `with` block transformers' fused attention gets no mask where a causal one is meant.
+
+    While a graph is recorded, transformers cannot look whether sequences are padded or packed, and makes a mask for
+    which slower kernels are taken; here they are neither. Sliding windows and attention of other kinds keep their
+    masks.
+    """
+    usual = ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]
+    special = ("attention_mask", "local_size", "use_vmap", "allow_is_bidirectional_skip")
+
+    def mask(**wanted: object) -> Tensor | None:
+        is_plain = all(wanted.get(name) is None or wanted[name] is False for name in special)
+        return None if is_plain else usual(**wanted)
+
+    ALL_MASK_ATTENTION_FUNCTIONS["sdpa"] = mask
+    try:
+        yield
+    finally:
+        del ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]
+
+
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
