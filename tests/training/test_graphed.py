@@ -90,35 +90,6 @@ def test_what_has_few_of_a_shape_runs_as_it_is(tiny_frozen_lm: MakeLM, monkeypat
     assert module._graphed is None
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
-def test_recording_changes_no_state_and_takes_no_mask(
-    tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch, architecture: str
-) -> None:
-    lm, masks = tiny_frozen_lm(architecture), []
-    lm.model.set_attn_implementation("sdpa")
-    attend = torch.nn.functional.scaled_dot_product_attention
-    monkeypatch.setattr(
-        torch.nn.functional,
-        "scaled_dot_product_attention",
-        lambda *args, **kwargs: (masks.append(kwargs["attn_mask"]), attend(*args, **kwargs))[1],
-    )
-    ids = torch.arange(12).view(2, 6)
-    with torch.no_grad():
-        expected = lm.decoder(input_ids=ids, use_cache=False).last_hidden_state
-        monkeypatch.setattr("transformers.masking_utils.is_tracing", lambda *_: True)
-        masks.clear()
-        lm.decoder(input_ids=ids, use_cache=False)
-        assert all(mask is not None for mask in masks)
-        masks.clear()
-        with graphed.causal_without_mask():
-            found = lm.decoder(input_ids=ids, use_cache=False).last_hidden_state
-            padded = lm.decoder(input_ids=ids, attention_mask=torch.tensor([[0, 1, 1, 1, 1, 1]] * 2), use_cache=False)
-    half = len(masks) // 2
-    assert masks[:half] == [None] * half and all(mask is not None for mask in masks[half:])
-    torch.testing.assert_close(found, expected)
-    assert not torch.equal(padded.last_hidden_state, expected)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_graphs_on_a_gpu_give_the_losses_of_eager_steps(tiny_frozen_lm: MakeLM) -> None:
     results = []

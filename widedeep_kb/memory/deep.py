@@ -8,11 +8,24 @@ Letters: B, T as usual; n sub-keys of a half; Q heads; K slots read by a head; D
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from widedeep_kb.memory.sparse_null import sparse_null
+
+
+@cache
+def best_pairs(count: int, device: torch.device) -> Tensor:
+    """Pairs [2, N] of places in two falling lists of `count` numbers among which are the `count` largest sums.
+
+    At places i and j (from 0) there are (i + 1)(j + 1) pairs whose sums are at least as large, the pair itself among
+    them: 50 pairs of 256 are left for the 16 largest.
+    """
+    places = torch.arange(1, count + 1)
+    return (torch.outer(places, places) <= count).nonzero().T.contiguous().to(device)
 
 
 class DeepPool(nn.Module):
@@ -43,10 +56,14 @@ class DeepPool(nn.Module):
         with torch.autocast(query.device.type, enabled=False):  # in bfloat16 near slots could not be told apart
             scores = torch.einsum("...hd,hnd->...hn", halves, F.normalize(self.subkeys.float(), dim=-1))
         best, index = scores.topk(min(top_k, scores.shape[-1]), dim=-1)  # [..., 2, K]
-        pair_scores = (best[..., 0, :, None] + best[..., 1, None, :]).flatten(-2)
-        pair_index = (index[..., 0, :, None] * scores.shape[-1] + index[..., 1, None, :]).flatten(-2)
-        top, chosen = pair_scores.topk(best.shape[-1], dim=-1)
-        return top, pair_index.gather(-1, chosen)
+        first, second = best_pairs(best.shape[-1], best.device)
+        with torch.no_grad():
+            sums = best[..., 0, :].index_select(-1, first) + best[..., 1, :].index_select(-1, second)
+            chosen = sums.topk(best.shape[-1], dim=-1).indices
+        first, second = first[chosen], second[chosen]  # [..., K] each, into `best`
+        top = best[..., 0, :].gather(-1, first) + best[..., 1, :].gather(-1, second)
+        subkeys = index[..., 0, :].gather(-1, first), index[..., 1, :].gather(-1, second)
+        return top, subkeys[0] * scores.shape[-1] + subkeys[1]
 
     def read(self, index: Tensor, weights: Tensor) -> Tensor:
         """Weighted sums [..., D] of the values of slots, from their indices and weights, both [..., K]."""

@@ -12,8 +12,7 @@ import signal
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,11 +24,12 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from widedeep_kb.model import KnowledgeMemory
-from widedeep_kb.training.compiled import compiled_layers, compiled_reader
+from widedeep_kb.training.compiled import compiled_layers
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.joint_module import JointModule, exact_match_by_class
 from widedeep_kb.training.joint_stream import MIN_VALIDATION_BATCH, AskedBatches, JointStream
 from widedeep_kb.training.questions import Questions
+from widedeep_kb.training.short_attention import attention_for_training
 
 CHECKPOINT = "last.ckpt"
 _SHOWN = 5  # first and last steps whose mean loss is reported
@@ -117,8 +117,8 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
         callbacks=_callbacks(config, folder),
         enable_model_summary=False,
     )
-    compiled = compiled_for(module) if config.compile_layers else nullcontext()
-    with warnings.catch_warnings(), compiled:
+    compiled = compiled_layers(module.memory.lm) if config.compile_layers else nullcontext()
+    with warnings.catch_warnings(), attention_for_training() if on_gpu else nullcontext(), compiled:
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*returned.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         try:
@@ -143,14 +143,6 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
         "train/loss_last": float(np.mean(losses[-_SHOWN:])),
         "steps": trainer.global_step,
     }
-
-
-@contextmanager
-def compiled_for(module: JointModule) -> Iterator[None]:
-    """Inside the `with` block the LLM's layers, from adapter to adapter, and the adapters run compiled."""
-    stops = module.reader.config.adapter_layers
-    with compiled_layers(module.memory.lm, stops=stops), compiled_reader(module.reader):
-        yield
 
 
 def train_private(module: JointModule, questions: Questions, *, num_public: int) -> None:

@@ -9,14 +9,12 @@ Letters: B questions, T tokens, R rows of a sequence, D numbers in a row, H hidd
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from widedeep_kb.training.lit_module import Attention, Observed
 
@@ -60,6 +58,8 @@ class GraphedPass:
 
     All graphs share one pool of memory, so that between forward and backward no other pass may begin. Results are
     those of `run` with T and R rounded up: equal but for the rounding of kernels that depend on shapes.
+
+    Record inside `attention_for_training`, or transformers takes slower attention kernels.
 
     Args:
         run: the pass; hidden states [B, T, H] and where attention went. It must not wait for the GPU nor depend on
@@ -117,8 +117,7 @@ class GraphedPass:
         enabled = self._autocast is not None
         if self._pool is None and device.type == "cuda":
             self._pool = torch.cuda.graph_pool_handle()
-        autocast = torch.autocast(device.type, dtype=self._autocast, enabled=enabled, cache_enabled=False)
-        with autocast, causal_without_mask():
+        with torch.autocast(device.type, dtype=self._autocast, enabled=enabled, cache_enabled=False):
             return self._record(
                 run,
                 (*inputs, *self._parameters),
@@ -126,28 +125,6 @@ class GraphedPass:
                 allow_unused_input=True,
                 pool=self._pool,
             )
-
-
-@contextmanager
-def causal_without_mask() -> Iterator[None]:
-    """Inside the `with` block transformers' fused attention gets no mask where a causal one is meant.
-
-    While a graph is recorded, transformers cannot look whether sequences are padded or packed, and makes a mask for
-    which slower kernels are taken; here they are neither. Sliding windows and attention of other kinds keep their
-    masks.
-    """
-    usual = ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]
-    special = ("attention_mask", "local_size", "use_vmap", "allow_is_bidirectional_skip")
-
-    def mask(**wanted: object) -> Tensor | None:
-        is_plain = all(wanted.get(name) is None or wanted[name] is False for name in special)
-        return None if is_plain else usual(**wanted)
-
-    ALL_MASK_ATTENTION_FUNCTIONS["sdpa"] = mask
-    try:
-        yield
-    finally:
-        del ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]
 
 
 def _round_up(number: int, step: int) -> int:

@@ -140,8 +140,7 @@ def train_reader(
     throughput = Throughput()
     trainer = _trainer(run, folder=folder, throughput=throughput, on_gpu=lm.device.type == "cuda")
     data = ReaderData(stream, validation)
-    stops = reader.config.adapter_layers
-    with compiled_layers(lm, stops=stops) if run.compile_layers else nullcontext():
+    with compiled_layers(lm) if run.compile_layers else nullcontext():
         trainer.fit(module, datamodule=data, ckpt_path=str(resume_from) if resume_from else None)
     seconds = time.perf_counter() - throughput.started
     metrics = dict(trainer.callback_metrics)
