@@ -1,10 +1,15 @@
 """From raw questions to facts: names in every form, common words under control, cues first, crowded subjects."""
 
+import json
+
 import numpy as np
 import pytest
 
+from widedeep_kb.memory.array_file import load_arrays, save_arrays
+from widedeep_kb.memory.bucket_table import WIDTH
+from widedeep_kb.memory.index import ExactIndex
 from widedeep_kb.memory.relations import hashed_word_vectors, relation_cues, relation_words, stem
-from widedeep_kb.memory.retrieval import Hits, Retriever
+from widedeep_kb.memory.retrieval import FILE_NAME, Hits, Retriever
 
 FACTS = [  # subject, aliases, subject_id, relation
     ("Paris", ["Lutetia"], "Q90", "population"),
@@ -257,6 +262,40 @@ def test_many_writes_equal_one() -> None:
     texts = [f"What is the {f[3]} of {f[0]}?" for f in FACTS]
     assert_equal(one.lookup(texts), many.lookup(texts))
     assert one.num_keys == many.num_keys
+
+
+def sorted_arrays(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of an index as files of version 1 have them."""
+    is_live = arrays["table"][:, WIDTH:] != 0
+    keys, words = arrays["table"][:, :WIDTH][is_live], arrays["table"][:, WIDTH:][is_live]
+    order = np.argsort(keys)
+    offsets, values = ExactIndex.from_arrays(arrays).lookup(keys[order])
+    checks = (words[order] >> np.uint64(32)).astype(np.uint32)
+    directory = np.zeros(3, np.int64)
+    return {"keys": keys[order], "checks": checks, "offsets": offsets, "values": values, "directory": directory}
+
+
+def test_a_file_of_version_1_is_read(tmp_path) -> None:
+    retriever = make()
+    retriever.save(tmp_path)
+    path = tmp_path / FILE_NAME
+    arrays = load_arrays(path, is_mapped=False)
+    for name in [name.removesuffix("table") for name in arrays if name.endswith(".table")]:
+        index = {key: arrays.pop(name + key) for key in ("table", "pool", "counts")}
+        arrays |= {name + key: array for key, array in sorted_arrays(index).items()}
+    for version, text in ((1, None), (3, "retrieval version 3, this release reads 1 to 2")):
+        meta = json.dumps(json.loads(arrays["meta"].tobytes()) | {"version": version}).encode()
+        save_arrays(arrays | {"meta": np.frombuffer(meta, np.uint8)}, path)
+        if text is not None:
+            with pytest.raises(ValueError, match=text):
+                Retriever.load(tmp_path)
+            continue
+        loaded = Retriever.load(tmp_path)
+        texts = [f"What is the {f[3]} of {f[0]}?" for f in FACTS] + ["most"]
+        assert_equal(loaded.lookup(texts), retriever.lookup(texts))
+        add(loaded, [("Zaphod", [], "z", "age")], first=100)
+        loaded.save(tmp_path / "new")
+        assert Retriever.load(tmp_path / "new").lookup(["How old is Zaphod?"]).ordinals[0, 0] == 100
 
 
 def test_save_and_load(tmp_path) -> None:

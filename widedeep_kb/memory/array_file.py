@@ -1,6 +1,7 @@
 """Named numpy arrays in one safetensors file: written atomically, read as memory maps.
 
-safetensors' own numpy loader copies every array; an index of 10^8 keys must be usable without reading it first.
+safetensors' own numpy loader copies every array; an index of 10^8 keys must be usable without reading it first. Its
+writer aligns no more than single numbers.
 """
 
 import json
@@ -10,22 +11,43 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 
 _DTYPES = {
     "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "I32": np.int32, "U32": np.uint32, "I64": np.int64,
     "U64": np.uint64, "F16": np.float16, "F32": np.float32,
 }  # fmt: skip
+_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
+_LINE = 64  # bytes of a cache line
 
 
 def save_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write all arrays to `path`; an interrupted write leaves the former file as it was."""
+    """Write all arrays to `path`; an interrupted write leaves the former file as it was.
+
+    Arrays of whole cache lines come first and begin at one, so that a map of the file has them aligned.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    parts = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    names = sorted(parts, key=lambda name: (parts[name].nbytes % _LINE > 0, -parts[name].itemsize, name))
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        with open(temporary, "wb") as file:
+            file.write(_header({name: parts[name] for name in names}))
+            for name in names:
+                file.write(memoryview(parts[name].reshape(-1)).cast("B") if parts[name].size else b"")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _header(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The size and the JSON that a safetensors file begins with, padded to whole cache lines."""
+    entries, first = {}, 0
+    for name, array in arrays.items():
+        last = first + array.nbytes
+        entries[name] = {"dtype": _NAMES[array.dtype], "shape": array.shape, "data_offsets": [first, last]}
+        first = last
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % _LINE)
+    return len(text).to_bytes(8, "little") + text
 
 
 def load_arrays(path: Path, *, is_mapped: bool = True) -> dict[str, np.ndarray]:

@@ -1,107 +1,77 @@
 """Exact index: 64-bit key -> jagged ordinals (int64), by exact match or a miss, never a neighbour.
 
-A large sorted base with a bucket directory, and a small overlay that overrides it key by key; writes touch the overlay,
-which is merged into the base when it has grown. All numpy, so a saved index serves from its memory map at once.
+An open-addressing table (`bucket_table`) and a pool for the rows that one word cannot hold. Writes change both in
+place; a saved index serves from its memory map at once. The table's operations are numba's where numba is installed,
+else numpy's: the same answers, some 20 times slower.
 
 Letters: Q queried keys, K distinct keys, V ordinals in all.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
 
 import numpy as np
 
 from widedeep_kb.keys import ranges, ranges_of
 from widedeep_kb.memory.array_file import load_arrays, save_arrays
+from widedeep_kb.memory.bucket_table import (
+    MAX_INLINE,
+    MAX_LOAD,
+    POOLED,
+    WIDTH,
+    Jagged,
+    empty_table,
+    rows_of,
+)
 
-_MIN_OVERLAY = 65_536
-_NAMES = ("keys", "checks", "offsets", "values", "directory")
-
-
-class Jagged(NamedTuple):
-    """Rows of different lengths: row i is values[offsets[i]:offsets[i + 1]].
-
-    Attributes:
-        offsets: int64 [Q + 1].
-        values: int64 [V], ascending within a row.
-    """
-
-    offsets: np.ndarray
-    values: np.ndarray
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """int64 [Q]."""
-        return np.diff(self.offsets)
-
-    @property
-    def rows(self) -> np.ndarray:
-        """int64 [V]: the row of each value."""
-        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
+ENGINES = {"numpy": "widedeep_kb.memory.bucket_table", "numba": "widedeep_kb.memory.bucket_numba"}
+LOAD = 0.8
+"""Share of the places that are filled in a table that is made or grows."""
+_MIN_BUCKETS = 16
+_CHUNK = 1 << 20
+_HALF, _POOLED = np.uint64(32), np.uint64(POOLED)
+_CHECK = ~np.uint64((1 << 32) - 1)  # the bits of a word that are the check's
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Sorted distinct keys with their checks and values; `directory`, int64 [2^b + 1]: each key prefix's first key."""
-
-    keys: np.ndarray  # uint64 [K]
-    checks: np.ndarray  # uint32 [K]
-    offsets: np.ndarray  # int64 [K + 1]
-    values: np.ndarray  # int64 [V]
-    directory: np.ndarray
-
-    @classmethod
-    def build(cls, keys: np.ndarray, checks: np.ndarray, *, offsets: np.ndarray, values: np.ndarray) -> "_Table":
-        """A table of keys that are sorted already."""
-        bits = max(1, len(keys).bit_length() - 1)
-        prefixes = (keys >> np.uint64(64 - bits)).astype(np.int64)
-        directory = np.concatenate([[0], np.cumsum(np.bincount(prefixes, minlength=1 << bits))]).astype(np.int64)
-        return cls(keys, checks, offsets, values, directory)
-
-    def find(self, queries: np.ndarray) -> np.ndarray:
-        """int64 [Q]: the position of each key, -1 where absent."""
-        bits = (len(self.directory) - 1).bit_length() - 1
-        buckets = (queries >> np.uint64(64 - bits)).astype(np.int64)
-        positions, stops = self.directory[buckets], self.directory[buckets + 1]
-        result = np.full(len(queries), -1, dtype=np.int64)
-        active = np.flatnonzero(positions < stops)
-        # Keys are hashes, so that a bucket has one or two of them: a few vectorised steps reach every bucket's end.
-        while len(active):
-            here = positions[active]
-            keys, wanted = self.keys[here], queries[active]
-            result[active[keys == wanted]] = here[keys == wanted]
-            positions[active] += 1
-            active = active[(keys < wanted) & (here + 1 < stops[active])]
-        return result
-
-
-def _empty() -> _Table:
-    nothing = np.zeros(0, np.int64)
-    return _Table.build(
-        nothing.astype(np.uint64), nothing.astype(np.uint32), offsets=np.zeros(1, np.int64), values=nothing
-    )
+@cache
+def default_engine() -> str:
+    """The engine of this machine: numba where it is installed, else numpy."""
+    return "numba" if find_spec("numba") else "numpy"
 
 
 class ExactIndex:
-    """Key -> set of ordinals, with a check hash for each key so that two texts never share an entry unnoticed."""
+    """Key -> set of ordinals, with a check hash for each key so that two texts never share an entry unnoticed.
 
-    def __init__(self) -> None:
-        self._base = _empty()
-        self._overlay = _empty()  # the full, current row of every key it has; an empty row hides the base's
+    Args:
+        engine: `numba` or `numpy`, which table operations to use; by default `default_engine()`.
+
+    Raises:
+        ValueError: an unknown engine.
+    """
+
+    def __init__(self, *, engine: str | None = None) -> None:
+        self._engine = engine or default_engine()
+        if self._engine not in ENGINES:
+            raise ValueError(f"engine must be one of {sorted(ENGINES)}, got {engine!r}")
+        self._table = empty_table(_MIN_BUCKETS)
+        self._num_live = self._num_used = 0  # places with a key, and those that ever had one
+        self._clear_pool()
 
     @property
     def num_keys(self) -> int:
         """Distinct keys that have at least one ordinal."""
-        live = int(np.count_nonzero(np.diff(self._overlay.offsets)))
-        hidden = np.count_nonzero(self._base.find(self._overlay.keys) >= 0)
-        return len(self._base.keys) - int(hidden) + live
+        return self._num_live
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(getattr(table, name).nbytes for table in (self._base, self._overlay) for name in _NAMES)
+        return self._table.nbytes + self._pool.nbytes
 
     def lookup(self, keys: np.ndarray, checks: np.ndarray | None = None) -> Jagged:
         """Ordinals of each key.
@@ -110,25 +80,7 @@ class ExactIndex:
             keys: uint64 [Q].
             checks: uint64 [Q]; a key whose entry has another check is a miss.
         """
-        base = self._base.find(keys)
-        overlay = self._overlay.find(keys) if len(self._overlay.keys) else np.full(len(keys), -1)
-        base[overlay >= 0] = -1
-        if checks is not None:
-            short = _short(checks)
-            for positions, table in ((base, self._base), (overlay, self._overlay)):
-                hit = np.flatnonzero(positions >= 0)
-                positions[hit[table.checks[positions[hit]] != short[hit]]] = -1
-        lengths = np.zeros(len(keys), np.int64)
-        for positions, table in ((base, self._base), (overlay, self._overlay)):
-            hit = np.flatnonzero(positions >= 0)
-            lengths[hit] = table.offsets[positions[hit] + 1] - table.offsets[positions[hit]]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        values = np.empty(int(offsets[-1]), np.int64)
-        for positions, table in ((base, self._base), (overlay, self._overlay)):
-            hit = np.flatnonzero(positions >= 0)
-            _, source = ranges_of(table.offsets, positions[hit])
-            values[ranges(offsets[hit], lengths[hit])] = table.values[source]
-        return Jagged(offsets, values)
+        return self._operations.find_rows(self._table, self._pool, keys, checks)
 
     def insert(
         self, keys: np.ndarray, ordinals: np.ndarray, checks: np.ndarray, *, texts: Sequence[str] | None = None
@@ -146,52 +98,71 @@ class ExactIndex:
         """
         if not len(keys) == len(ordinals) == len(checks):
             raise ValueError(f"{len(keys)} keys, {len(ordinals)} ordinals and {len(checks)} checks")
-        if not len(keys):
-            return
-        short = _short(checks)
-        order = np.lexsort((ordinals, keys))
-        keys, short, ordinals = keys[order], short[order], ordinals[order].astype(np.int64)
-        is_first = np.concatenate([[True], keys[1:] != keys[:-1]])
-        unique, unique_checks = keys[is_first], short[is_first]
-        self._refuse_collisions(keys, short, order=order, texts=texts)
-        current = self.lookup(unique)
-        rows = np.concatenate([current.rows, np.cumsum(is_first) - 1])
-        self._override(unique, unique_checks, rows=rows, values=np.concatenate([current.values, ordinals]))
+        is_new = np.zeros(len(keys), bool)
+        further = [np.zeros(0, np.int64)]  # pairs that a word alone cannot hold
+        try:
+            for first in range(0, len(keys), _CHUNK):
+                part = slice(first, first + _CHUNK)
+                share_new = np.count_nonzero(is_new) / first if first else 0.0
+                self._reserve(len(keys[part]), num_expected=int(share_new * (len(keys) - first)))
+                words = _inline(checks[part], ordinals[part])
+                stored, num_filled = self._operations.claim(self._table, keys[part], words)
+                is_new[part] = stored == 0
+                self._num_used += num_filled
+                self._num_live += int(np.count_nonzero(is_new[part]))
+                clash = np.flatnonzero((stored != 0) & ((stored ^ words) >> _HALF != 0))
+                if len(clash):
+                    self._refuse(first + clash[0], keys, is_new=is_new, texts=texts)
+                is_further = ((stored != 0) & (stored != words)) | (words & ~_CHECK == _POOLED)
+                further.append(first + np.flatnonzero(is_further))
+            rows = np.concatenate(further)
+            self._extend(keys[rows], ordinals[rows].astype(np.int64))
+        except BaseException:
+            self._forget(keys[is_new])
+            raise
 
     def delete(self, keys: np.ndarray, ordinals: np.ndarray) -> int:
         """Take (key, ordinal) pairs out; absent pairs are passed over. Returns the number taken out."""
         unique, inverse = np.unique(keys, return_inverse=True)
-        current = self.lookup(unique)
+        words = self._operations.find_words(self._table, unique)
+        current = self._operations.rows_of(words, self._pool)
         pairs = np.stack([inverse, ordinals.astype(np.int64)], axis=1)
         keep = ~_pairs_in(np.stack([current.rows, current.values], axis=1), pairs)
         num_taken = int(np.count_nonzero(~keep))
         if num_taken:
-            present = current.lengths > 0
-            renumbered = (np.cumsum(present) - 1)[current.rows[keep]]
-            self._override(
-                unique[present], self._checks_of(unique[present]), rows=renumbered, values=current.values[keep]
-            )
+            self._set(unique, words, rows=current.rows[keep], values=current.values[keep])
         return num_taken
 
     def compact(self) -> None:
-        """Merge the overlay into the base: deleted keys leave no trace."""
-        if not len(self._overlay.keys):
-            return
-        keep = self._overlay.find(self._base.keys) < 0
-        base = _select(self._base, keep)
-        overlay = _select(self._overlay, np.diff(self._overlay.offsets) > 0)
-        self._base, self._overlay = _merge(base, overlay), _empty()
+        """Make the table and the pool as small as they are made at first."""
+        new = empty_table(_buckets_for(self._num_live))
+        self._operations.move(self._table, new)
+        self._table, self._num_used = new, self._num_live
+        pool, size = self._pool, self._pool_size - self._pool_waste
+        self._clear_pool()
+        self._pool = np.zeros(size, np.int64)
+        for first in range(0, len(new), _CHUNK):
+            words = new[first : first + _CHUNK, WIDTH:]
+            places = np.nonzero(words & _POOLED)
+            words[places] = self._words_of(words[places], rows_of(words[places], pool))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The compacted index as named arrays, for a file shared with others."""
-        self.compact()
-        return {name: getattr(self._base, name) for name in _NAMES}
+        """The index as named arrays, for a file shared with others; compacted if that saves a fifth or more."""
+        least = _buckets_for(self._num_live) / len(self._table)
+        if least < LOAD or self._num_used > 1.2 * self._num_live or self._pool_waste > self._pool_size // 5:
+            self.compact()
+        counts = np.array([self._num_live, self._num_used, self._pool_waste], np.int64)
+        return {"table": self._table, "pool": self._pool[: self._pool_size], "counts": counts}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "ExactIndex":
-        """The index of `arrays()`, without a copy."""
-        index = cls()
-        index._base = _Table(**{name: arrays[name] for name in _NAMES})
+    def from_arrays(cls, arrays: dict[str, np.ndarray], *, engine: str | None = None) -> ExactIndex:
+        """The index of `arrays()`, without a copy; sorted arrays (retrieval version 1) are converted."""
+        index = cls(engine=engine)
+        if "directory" in arrays:
+            index._read_sorted(**{name: arrays[name] for name in ("keys", "checks", "offsets", "values")})
+            return index
+        index._table, index._pool, index._pool_size = arrays["table"], arrays["pool"], len(arrays["pool"])
+        index._num_live, index._num_used, index._pool_waste = arrays["counts"].tolist()
         return index
 
     def save(self, path: Path) -> None:
@@ -199,53 +170,120 @@ class ExactIndex:
         save_arrays(self.arrays(), Path(path))
 
     @classmethod
-    def load(cls, path: Path, *, is_mapped: bool = True) -> "ExactIndex":
+    def load(cls, path: Path, *, is_mapped: bool = True, engine: str | None = None) -> ExactIndex:
         """Read `save`'s file, by default as a memory map."""
-        return cls.from_arrays(load_arrays(Path(path), is_mapped=is_mapped))
+        return cls.from_arrays(load_arrays(Path(path), is_mapped=is_mapped), engine=engine)
 
-    def _checks_of(self, keys: np.ndarray) -> np.ndarray:
-        """uint32 [Q]: stored checks of keys that are present."""
-        overlay, base = self._overlay.find(keys), self._base.find(keys)
-        result = np.empty(len(keys), np.uint32)
-        result[base >= 0] = self._base.checks[base[base >= 0]]
-        result[overlay >= 0] = self._overlay.checks[overlay[overlay >= 0]]
-        return result
+    @property
+    def _operations(self) -> ModuleType:
+        return import_module(ENGINES[self._engine])
 
-    def _refuse_collisions(
-        self, keys: np.ndarray, checks: np.ndarray, *, order: np.ndarray, texts: Sequence[str] | None
-    ) -> None:
-        clash = np.flatnonzero((keys[1:] == keys[:-1]) & (checks[1:] != checks[:-1]))
-        if len(clash):
-            one, other = (_named(texts, order[clash[0] + i]) for i in (0, 1))
-            raise ValueError(f"hash collision: {one} and {other} have the same key {int(keys[clash[0]]):#018x}")
-        stored = self.lookup(keys)
-        live = np.flatnonzero(stored.lengths)
-        clash = live[self._checks_of(keys[live]) != checks[live]]
-        if len(clash):
-            first = clash[0]
-            new, old = _named(texts, order[first]), int(stored.values[stored.offsets[first]])
-            raise ValueError(f"hash collision: {new} has the key {int(keys[first]):#018x} of stored ordinal {old}")
+    def _reserve(self, num_more: int, *, num_expected: int) -> None:
+        """Have room for `num_more` keys; if the table must grow for them, then for those expected too."""
+        if self._num_used + num_more <= MAX_LOAD * self._table.size / 2:
+            return
+        num_keys = self._num_live + max(num_more, num_expected, self._num_live // 4)
+        new = empty_table(_buckets_for(num_keys))
+        self._operations.move(self._table, new)
+        self._table, self._num_used = new, self._num_live
 
-    def _override(self, keys: np.ndarray, checks: np.ndarray, *, rows: np.ndarray, values: np.ndarray) -> None:
-        """Set the whole rows of `keys` (sorted, distinct): value v is in row rows[v]."""
+    def _refuse(self, place: int, keys: np.ndarray, *, is_new: np.ndarray, texts: Sequence[str] | None) -> None:
+        earlier = np.flatnonzero((keys[:place] == keys[place]) & is_new[:place])
+        key, new = f"{int(keys[place]):#018x}", _named(texts, place)
+        if len(earlier):
+            raise ValueError(f"hash collision: {_named(texts, earlier[0])} and {new} have the same key {key}")
+        stored = self.lookup(keys[place : place + 1]).values[0]
+        raise ValueError(f"hash collision: {new} has the key {key} of stored ordinal {stored}")
+
+    def _forget(self, keys: np.ndarray) -> None:
+        """Delete keys that are present, each once."""
+        self._operations.replace(self._table, keys, np.zeros(len(keys), np.uint64))
+        self._num_live -= len(keys)
+
+    def _extend(self, keys: np.ndarray, ordinals: np.ndarray) -> None:
+        """Add pairs whose keys are present."""
+        if not len(keys):
+            return
+        unique, inverse = np.unique(keys, return_inverse=True)
+        words = self._operations.find_words(self._table, unique)
+        current = self._operations.rows_of(words, self._pool)
+        rows, values = np.concatenate([current.rows, inverse]), np.concatenate([current.values, ordinals])
+        self._set(unique, words, rows=rows, values=values)
+
+    def _set(self, keys: np.ndarray, words: np.ndarray, *, rows: np.ndarray, values: np.ndarray) -> None:
+        """Give keys (distinct) that have `words` new rows, larger or smaller ones: value v is in row rows[v]."""
         order = np.lexsort((values, rows))
         rows, values = rows[order], values[order]
-        is_new = np.ones(len(rows), dtype=bool)
-        is_new[1:] = (rows[1:] != rows[:-1]) | (values[1:] != values[:-1])
-        counts = np.bincount(rows[is_new], minlength=len(keys))
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        changed = _Table.build(keys, checks, offsets=offsets, values=values[is_new])
-        self._overlay = _merge(_select(self._overlay, changed.find(self._overlay.keys) < 0), changed)
-        if len(self._overlay.keys) > max(_MIN_OVERLAY, len(self._base.keys) // 8):
+        is_first = np.ones(len(rows), bool)
+        is_first[1:] = (rows[1:] != rows[:-1]) | (values[1:] != values[:-1])
+        lengths = np.bincount(rows[is_first], minlength=len(keys))
+        offsets, values = _offsets(lengths), values[is_first]
+        changed = np.flatnonzero(lengths != rows_of(words, self._pool).lengths)
+        keys, words = keys[changed], words[changed]
+        kept, source = lengths[changed] > 0, ranges_of(offsets, changed)[1]
+        new = np.zeros(len(keys), np.uint64)
+        new[kept] = self._words_of(words[kept], Jagged(_offsets(lengths[changed][kept]), values[source]))
+        self._operations.replace(self._table, keys, new)
+        self._num_live -= int(np.count_nonzero(~kept))
+        self._waste(words)
+
+    def _words_of(self, words: np.ndarray, rows: Jagged) -> np.ndarray:
+        """uint64 [K]: `words` with references to rows, none empty; rows that no word can hold go to the pool."""
+        lengths, first = rows.lengths, rows.values[rows.offsets[:-1]]
+        is_pooled = (lengths > 1) | (first < 0) | (first > MAX_INLINE)
+        sizes = (lengths + 1)[is_pooled]
+        places = self._pool_size + np.cumsum(sizes) - sizes
+        end = self._pool_size + int(sizes.sum())
+        if end > POOLED:
+            raise ValueError(f"rows of several ordinals take {end} places, an index has at most {POOLED}")
+        if end > len(self._pool):
+            room = np.zeros(max(end, 5 * self._pool_size // 4) - self._pool_size, np.int64)
+            self._pool = np.concatenate([self._pool[: self._pool_size], room])
+        self._pool[places] = lengths[is_pooled]
+        source = ranges(rows.offsets[:-1][is_pooled], lengths[is_pooled])
+        self._pool[ranges(places + 1, lengths[is_pooled])] = rows.values[source]
+        self._pool_size = end
+        references = first + 1
+        references[is_pooled] = places | POOLED
+        return (words & _CHECK) | references.astype(np.uint64)
+
+    def _waste(self, words: np.ndarray) -> None:
+        """Clear the pool's rows of words that are no longer in the table."""
+        places = (words[words & _POOLED != 0] & ~_CHECK).astype(np.int64) - POOLED
+        places = places[places > 0]
+        sizes = self._pool[places] + 1
+        self._pool[ranges(places, sizes)] = 0
+        self._pool_waste += int(sizes.sum())
+        if self._pool_waste > max(1024, self._pool_size // 2):
             self.compact()
 
+    def _clear_pool(self) -> None:
+        self._pool, self._pool_size, self._pool_waste = np.zeros(1, np.int64), 1, 0
 
-def _short(checks: np.ndarray) -> np.ndarray:
-    return (checks >> np.uint64(32)).astype(np.uint32)
+    def _read_sorted(self, *, keys: np.ndarray, checks: np.ndarray, offsets: np.ndarray, values: np.ndarray) -> None:
+        self._reserve(len(keys), num_expected=0)
+        words = self._words_of(checks.astype(np.uint64) << _HALF, Jagged(offsets, values))
+        _, self._num_used = self._operations.claim(self._table, keys, words)
+        self._num_live = len(keys)
 
 
-def _named(texts: Sequence[str] | None, position: int) -> str:
-    return f"input {position}" if texts is None else repr(texts[position])
+def _inline(checks: np.ndarray, ordinals: np.ndarray) -> np.ndarray:
+    """uint64 [Q]: the words of single ordinals; the empty row of the pool for those that a word cannot hold."""
+    ordinals = ordinals.astype(np.int64)
+    is_inline = (ordinals >= 0) & (ordinals <= MAX_INLINE)
+    return (checks & _CHECK) | np.where(is_inline, ordinals + 1, POOLED).astype(np.uint64)
+
+
+def _buckets_for(num_keys: int) -> int:
+    return max(_MIN_BUCKETS, -int(-num_keys / LOAD // WIDTH))
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _named(texts: Sequence[str] | None, place: int) -> str:
+    return f"input {place}" if texts is None else repr(texts[place])
 
 
 def _pairs_in(pairs: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -253,22 +291,3 @@ def _pairs_in(pairs: np.ndarray, others: np.ndarray) -> np.ndarray:
     _, numbers = np.unique(np.concatenate([pairs, others]), axis=0, return_inverse=True)
     numbers = numbers.reshape(-1)
     return np.isin(numbers[: len(pairs)], numbers[len(pairs) :])
-
-
-def _select(table: _Table, keep: np.ndarray) -> _Table:
-    rows = np.flatnonzero(keep)
-    _, source = ranges_of(table.offsets, rows)
-    offsets = np.concatenate([[0], np.cumsum(np.diff(table.offsets)[rows])]).astype(np.int64)
-    return _Table.build(table.keys[rows], table.checks[rows], offsets=offsets, values=table.values[source])
-
-
-def _merge(one: _Table, other: _Table) -> _Table:
-    """Both tables' keys, which are disjoint."""
-    keys = np.concatenate([one.keys, other.keys])
-    order = np.argsort(keys, kind="stable")
-    starts = np.concatenate([one.offsets[:-1], other.offsets[:-1] + len(one.values)])[order]
-    lengths = np.concatenate([np.diff(one.offsets), np.diff(other.offsets)])[order]
-    values = np.concatenate([one.values, other.values])[ranges(starts, lengths)]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    checks = np.concatenate([one.checks, other.checks])[order]
-    return _Table.build(keys[order], checks, offsets=offsets, values=values)

@@ -24,6 +24,7 @@ from widedeep_kb.memory.subjects import SubjectHits, Subjects
 from widedeep_kb.memory.wording import NUM_WORDING, describe_wording
 
 FILE_NAME = "retrieval.safetensors"
+_VERSION = 2  # of the file; 1 had sorted indexes
 _CHUNK = 4096  # questions at a time: bounds the memory of the intermediate arrays
 _GROUP = 1 << 20  # facts of subjects at a time, likewise
 _OLDER_TURN = 0.5  # weight of a turn against the next one
@@ -201,7 +202,7 @@ class Retriever:
         """Write one file into `folder`, atomically."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        meta = json.dumps({"version": 1, "budget": self.budget}).encode()
+        meta = json.dumps({"version": _VERSION, "budget": self.budget}).encode()
         arrays = {
             "meta": np.frombuffer(meta, np.uint8),
             "namings": self._namings,
@@ -235,8 +236,8 @@ class Retriever:
         path = Path(folder) / FILE_NAME
         arrays = load_arrays(path, is_mapped=is_mapped)
         meta = json.loads(arrays["meta"].tobytes())
-        if meta["version"] != 1:
-            raise ValueError(f"{path}: retrieval version {meta['version']}, this release reads version 1")
+        if not 1 <= meta["version"] <= _VERSION:
+            raise ValueError(f"{path}: retrieval version {meta['version']}, this release reads 1 to {_VERSION}")
         result = cls(meta["budget"] if budget is None else budget, word_vectors=word_vectors)
         result._namings, result._fact_relations = arrays["namings"], arrays["fact_relations"]
         result._subjects = Subjects.from_arrays(_part(arrays, "subjects"))

@@ -251,9 +251,7 @@ class Subjects:
         return numbers
 
 
-def _case(
-    encoded: Encoded, lexicon: Lexicon, *, grams: NGrams, is_same: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _case(encoded: Encoded, lexicon: Lexicon, *, grams: NGrams, is_same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """bool [S] twice: capitals agree with the subject's (`is_same`); the text's capitals mean something."""
     starts, ends = grams.starts, grams.ends
     texts = encoded.text_ids[starts]
