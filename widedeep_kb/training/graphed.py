@@ -9,12 +9,12 @@ Letters: B questions, T tokens, R rows of a sequence, D numbers in a row, H hidd
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from widedeep_kb.training.lit_module import Attention, Observed
 
@@ -64,7 +64,7 @@ class GraphedPass:
     Args:
         run: the pass; hidden states [B, T, H] and where attention went. It must not wait for the GPU nor depend on
             values.
-        parameters: those that learn.
+        learning: module whose parameters learn, those that require a gradient now.
         autocast: type that matrix products are made in; None = no autocast.
         record: makes the graphed callable, as `torch.cuda.make_graphed_callables` does.
     """
@@ -72,12 +72,13 @@ class GraphedPass:
     def __init__(
         self,
         run: Run,
-        parameters: Sequence[Tensor],
+        learning: nn.Module,
         *,
         autocast: torch.dtype | None = torch.bfloat16,
         record: Callable | None = None,
     ) -> None:
-        self._run, self._parameters, self._autocast = run, tuple(parameters), autocast
+        self._run, self._autocast, self._module = run, autocast, _Flat(run, learning)
+        self._parameters = {name: p for name, p in self._module.named_parameters() if p.requires_grad}
         self._record = record or torch.cuda.make_graphed_callables
         self._graphs: dict[tuple[int, ...], Callable] = {}
         self._seen: Counter[tuple[int, ...]] = Counter()
@@ -98,33 +99,48 @@ class GraphedPass:
             if self._seen[key] < 2 or len(self._graphs) >= MAX_GRAPHS:
                 return self._run(given)
             graph = self._graphs[key] = self._recorded(given.padded(*key[1:]))
-        hidden, *masses = graph(*given.padded(*key[1:]), *self._parameters)
-        num_wide = len(masses) - self._num_deep
+        hidden, *masses = graph(*given.padded(*key[1:]), *self._parameters.values())
+        num_wide = len(masses) - self._module.num_deep
         wide = [Attention(*(part[:, :, :num_tokens] for part in masses[i : i + 2])) for i in range(0, num_wide, 2)]
         return hidden[:, :num_tokens], Observed(wide, [mass[:, :num_tokens] for mass in masses[num_wide:]])
 
     def _recorded(self, sample: PassInput) -> Callable:
-        """A graph of the pass for inputs of the sample's shapes."""
+        """A graph of the pass for inputs of the sample's shapes.
 
-        def run(*tensors: Tensor) -> tuple[Tensor, ...]:
-            hidden, observed = self._run(PassInput(*tensors[: len(PassInput._fields)]))
-            self._num_deep = len(observed.deep)
-            return (hidden, *(part for wide in observed.wide for part in wide), *observed.deep)
-
-        device = sample.rows.device
+        Gradients are recorded by copies of the parameters that share their storage. The parameters themselves may still
+        belong to the last step's autograd graph, on another stream, which would spoil the recording.
+        """
+        device, num_inputs = sample.rows.device, len(PassInput._fields)
         inputs = [tensor.detach().clone() for tensor in sample]
         inputs[-1].requires_grad_()
-        enabled = self._autocast is not None
+        learning = [parameter.detach().requires_grad_() for parameter in self._parameters.values()]
+
+        def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+            named = dict(zip(self._parameters, tensors[num_inputs:], strict=True))
+            return torch.func.functional_call(self._module, named, tensors[:num_inputs])
+
         if self._pool is None and device.type == "cuda":
             self._pool = torch.cuda.graph_pool_handle()
+        enabled = self._autocast is not None
         with torch.autocast(device.type, dtype=self._autocast, enabled=enabled, cache_enabled=False):
             return self._record(
-                run,
-                (*inputs, *self._parameters),
-                num_warmup_iters=_WARM_UPS,
-                allow_unused_input=True,
-                pool=self._pool,
+                run, (*inputs, *learning), num_warmup_iters=_WARM_UPS, allow_unused_input=True, pool=self._pool
             )
+
+
+class _Flat(nn.Module):
+    """A pass as a module from tensors to tensors, whose parameters can be replaced for a call."""
+
+    def __init__(self, run: Run, learning: nn.Module) -> None:
+        super().__init__()
+        self.run, self.learning = run, learning
+        self.num_deep = 0
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Hidden states, then mass and marked mass of each wide adapter, then the mass of each deep reader."""
+        hidden, observed = self.run(PassInput(*tensors))
+        self.num_deep = len(observed.deep)
+        return (hidden, *(part for wide in observed.wide for part in wide), *observed.deep)
 
 
 def _round_up(number: int, step: int) -> int:

@@ -103,9 +103,8 @@ class JointModule(pl.LightningModule):
 
         Call it after `select_trainable`; `release` ends it.
         """
-        learning = [parameter for parameter in self.reader.parameters() if parameter.requires_grad]
         autocast = torch.bfloat16 if self.memory.lm.device.type == "cuda" else None
-        self._graphed = GraphedPass(partial(self._read, use_deep=self.config.deep), learning, autocast=autocast)
+        self._graphed = GraphedPass(partial(self._read, use_deep=self.config.deep), self.reader, autocast=autocast)
 
     def _read(self, given: PassInput, *, use_deep: bool) -> tuple[Tensor, Observed]:
         """Hidden states [B, T, H] of the LLM with the memory given, and where attention went."""
