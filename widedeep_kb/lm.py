@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -49,6 +51,13 @@ class LMIdentity:
 
     name: str
     revision: str
+
+
+class LMSizes(NamedTuple):
+    """Hidden size and number of parameters of an LLM."""
+
+    hidden_size: int
+    num_parameters: int
 
 
 class FrozenLM:
@@ -289,6 +298,25 @@ def load_lm(
     if name != DEFAULT_LLM and Path(name).exists():
         name = str(Path(name).resolve())
     return FrozenLM(model, tokenizer, identity=LMIdentity(name, revision), source=(folder, gguf_file))
+
+
+def read_sizes(name: str) -> LMSizes:
+    """Hidden size and number of parameters of an LLM, from its config alone.
+
+    Args:
+        name: as for `load_lm`.
+
+    Raises:
+        ValueError: no model there.
+    """
+    folder, gguf_file = _locate(name)
+    try:
+        config = AutoConfig.from_pretrained(folder, **({"gguf_file": gguf_file} if gguf_file else {}))
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read the LLM {name!r}: {str(error).splitlines()[0]}") from error
+    return LMSizes(model.get_input_embeddings().embedding_dim, sum(p.numel() for p in model.parameters()))
 
 
 def _locate(name: str) -> tuple[str, str | None]:

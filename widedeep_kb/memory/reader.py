@@ -124,9 +124,7 @@ class Reader(nn.Module):
             ValueError: a file is missing, truncated or of another shape.
         """
         try:
-            values = json.loads((folder / CONFIG_FILE).read_text())
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-            reader = cls(ReaderConfig(**values))
+            reader = cls(_read_config(folder))
             reader.load_state_dict(load_file(folder / READER_FILE))
         except FileNotFoundError as error:
             raise ValueError(
@@ -137,6 +135,25 @@ class Reader(nn.Module):
         except SafetensorError as error:
             raise ValueError(f"{str(folder / READER_FILE)!r} is damaged: {error}") from error
         return reader
+
+
+def read_reader_config(folder: Path) -> ReaderConfig:
+    """The config of a reader saved by `Reader.save`.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    try:
+        return _read_config(folder)
+    except FileNotFoundError as error:
+        raise ValueError(f"{str(folder)!r} holds no reader: {CONFIG_FILE} is missing") from error
+    except (TypeError, json.JSONDecodeError, OSError) as error:
+        raise ValueError(f"{str(folder / CONFIG_FILE)!r} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _read_config(folder: Path) -> ReaderConfig:
+    values = json.loads((folder / CONFIG_FILE).read_text())
+    return ReaderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def _hash_tensors(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -53,7 +53,7 @@ H100 = Machine(
     cache=Lane(0.5, 20e9),
     nvlink=Lane(0.05, 200e9),
     cpu=Lane(0.01, 5e9),
-    source="python benchmarks/bench_cached_rows.py, one H100",
+    source="estimates that benchmarks/bench_cached_rows.py is yet to measure",
 )
 
 
@@ -73,10 +73,9 @@ def cached_ms(num_rows: float, *, row_bytes: int, out_bytes: int, hit_rate: floa
     return machine.cache.ms(num_rows * (1 - hit_rate) * row_bytes) + 1e3 * gathered
 
 
-def sharded_ms(num_rows: float, *, row_bytes: int, out_bytes: int, world_size: int, machine: Machine = H100) -> float:
-    """Rows dealt over GPUs: each gathers its share for all, and sends the float32 rows where they were asked for."""
-    moved = num_rows * out_bytes * (world_size - 1) / world_size
-    return gpu_ms(num_rows, row_bytes=row_bytes, out_bytes=out_bytes, machine=machine) + machine.nvlink.ms(moved)
+def exchange_ms(num_rows: float, *, out_bytes: int, world_size: int, machine: Machine = H100) -> float:
+    """What dealing rows over GPUs adds: the float32 rows go from where they are to where they were asked for."""
+    return machine.nvlink.ms(num_rows * out_bytes * (world_size - 1) / world_size) if world_size > 1 else 0.0
 
 
 def cpu_ms(num_rows: float, *, row_bytes: int, out_bytes: int, machine: Machine = H100) -> float:
