@@ -103,6 +103,7 @@ class FitJob:
         max_facts: draw whole subjects from `facts` up to this many facts.
         llm: Hugging Face id, folder or GGUF file; default: the memory's, or SmolLM2-135M-Instruct.
         reader: folder of a reader; default: the memory's, or the shipped one.
+        gpu_row_budget_gb: GPU memory for rows, the rest in host memory; default: all on the GPU.
         fit: settings of the training.
     """
 
@@ -114,6 +115,7 @@ class FitJob:
     max_facts: int | None = None
     llm: str | None = None
     reader: Path | None = None
+    gpu_row_budget_gb: float | None = None
     fit: FitConfig = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
@@ -121,3 +123,5 @@ class FitJob:
             raise ValueError("name facts, a memory, or both")
         if self.max_facts is not None and self.max_facts < 1:
             raise ValueError(f"max_facts must be above 0, got {self.max_facts}")
+        if self.gpu_row_budget_gb is not None and not self.gpu_row_budget_gb > 0:
+            raise ValueError(f"gpu_row_budget_gb must be above 0, got {self.gpu_row_budget_gb}")
