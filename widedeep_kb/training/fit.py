@@ -54,7 +54,8 @@ def fit(
 
     Returns:
         `train/loss_first`, `train/loss_last` (mean answer cross-entropy of five steps), `val/exact_match/<class>` for
-        the arm that was trained, `steps`, `seconds`, and numbers of facts trained on and left out (several values).
+        the arm that was trained, `steps`, `seconds`, `questions_per_s` (training, with its start and validations), and
+        numbers of facts trained on and left out (several values).
 
     Raises:
         ValueError: there is no fact to train on, or the checkpoint to resume from is of another memory.
@@ -118,6 +119,7 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
         enable_model_summary=False,
     )
     compiled = compiled_layers(module.memory.lm) if config.compile_layers else nullcontext()
+    started = time.perf_counter()
     with warnings.catch_warnings(), attention_for_training() if on_gpu else nullcontext(), compiled:
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*returned.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -137,11 +139,13 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
                 if isinstance(logger, WandbLogger):
                     logger.experiment.finish()  # or the next run in this process would write into this one
     module.to(module.memory.lm.device)
+    seconds = time.perf_counter() - started
     losses = torch.stack(module.losses).tolist() if module.losses else [float("nan")]
     return {
         "train/loss_first": float(np.mean(losses[:_SHOWN])),
         "train/loss_last": float(np.mean(losses[-_SHOWN:])),
         "steps": trainer.global_step,
+        "questions_per_s": round((trainer.global_step - first_step) * config.batch_size / seconds, 1),
     }
 
 
