@@ -1,13 +1,13 @@
 """Rows in host memory behind a cache on the GPU, beside all rows on the GPU and rows copied through pinned memory.
 
-    python benchmarks/bench_cached_rows.py                                                    # one GPU, 40 s
-    python benchmarks/bench_cached_rows.py --device cpu --rows 4000 --look-ups 48,512 --prompts 4 --runs 3   # rehearsal
+    python benchmarks/bench_cached_rows.py                                                             # one GPU, 50 s
+    python benchmarks/bench_cached_rows.py --device cpu --rows 4000 --look-ups 48,512 --prompts 4x8 --runs 3  # no GPU
 
 Every way is first compared with float64 rows computed on the CPU, into memory that was filled with NaN. Then all ways
 take turns on the same row numbers, fresh ones for each look-up, drawn evenly or with chances 1 / rank (Zipf), after the
 caches were filled by such look-ups. Times are medians from the call to the last row being there, by CUDA events on an
 idle GPU. `predicted` is what `widedeep-kb plan` reckons with. Last come passes of the LLM over whole prompts: with rows
-already there, with rows fetched from a cold cache before the pass, and with rows fetched beside its lower layers.
+already there, with rows fetched before the pass, and with rows fetched beside its lower layers.
 On a CPU the cache is left out: plain rows stand in for it, and the times mean nothing.
 """
 
@@ -26,7 +26,7 @@ from widedeep_kb.lm import FrozenLM, load_lm
 from widedeep_kb.memory.cached_rows import STATE_BYTES, CachedRows, RowCache, num_cached_rows
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader, ReaderConfig
-from widedeep_kb.memory.tier_costs import cached_ms, cpu_ms, gpu_ms, host_ms, lru_hit_rate
+from widedeep_kb.memory.tier_costs import cached_ms, copied_ms, gpu_ms, host_ms, lru_hit_rate
 from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.studies.arms import markdown_table
 from widedeep_kb.studies.reporting import tell
@@ -35,7 +35,7 @@ DTYPE = torch.float16
 SKEWS = {"uniform": 0.0, "zipf": 1.0}
 WARM_UP = 32_768  # rows of a look-up that fills the caches
 NUM_CHECKED = 4096
-PROMPT_TOKENS, ROWS_PER_PROMPT = 24, 32
+ROWS_PER_PROMPT = 32
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -46,8 +46,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--embedding-dim", type=int, default=1024)
     parser.add_argument("--ratios", default="0.02,0.1,0.3", help="of the rows that the caches hold, by commas")
     parser.add_argument("--look-ups", default="48,2560,32768", help="rows asked for at once, by commas")
-    parser.add_argument("--prompts", default="64,512", help="in a pass of the LLM, by commas")
-    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--prompts", default="64x24,512x24,512x128", help="prompts x tokens of a pass, by commas")
+    parser.add_argument("--runs", type=int, default=11)
     parser.add_argument("--llm", default=None)
     return parser.parse_args(argv)
 
@@ -189,7 +189,7 @@ def predictions(ways: Ways, count: int, *, skew: float) -> Iterator[tuple[float 
     dim, out_bytes = ways.on_cpu.shape[1], 4 * ways.on_cpu.shape[1]
     row_bytes = dim * DTYPE.itemsize
     yield None, gpu_ms(count, row_bytes=row_bytes, out_bytes=out_bytes)
-    yield None, cpu_ms(count, row_bytes=row_bytes, out_bytes=row_bytes) + host_ms(count, row_bytes=row_bytes)
+    yield None, copied_ms(count, row_bytes=row_bytes)
     yield None, host_ms(count, row_bytes=row_bytes)
     for ratio in ways.caches:
         hit_rate = lru_hit_rate(int(ratio * ways.num_rows), ways.num_rows, skew=skew)
@@ -229,37 +229,44 @@ class Passes:
     Args:
         lm: the LLM, with memory attached for good.
         ways: where the rows are.
-        num_prompts: B.
+        num_prompts, num_tokens: B and T.
     """
 
-    def __init__(self, lm: FrozenLM, ways: Ways, *, num_prompts: int) -> None:
+    def __init__(self, lm: FrozenLM, ways: Ways, *, num_prompts: int, num_tokens: int) -> None:
         reader = Reader(ReaderConfig.for_lm(lm)).to(lm.device).eval()
         if reader.writer.row_width != ways.on_cpu.shape[1]:
             raise ValueError(f"rows of this LLM's readers have {reader.writer.row_width} numbers")
         self.lm, self.ways, self.hooks = lm, ways, MemoryHooks(lm, reader)
-        cache = next(iter(ways.caches.values()))
-        places = {"device": ways.device, "dtype": DTYPE, "cache_bytes": 1 << 30}
-        self.table = CachedRows(ways.num_rows, reader.writer.row_width, make_cache=lambda *_, **__: cache, **places)
-        self.tokens = torch.randint(5, 5000, (num_prompts, PROMPT_TOKENS), device=lm.device)
+        self.tables = [self._table(cache_from_rows=first) for first in (1 << 40, 1)]
+        self.tokens = torch.randint(5, 5000, (num_prompts, num_tokens), device=lm.device)
         self.shape = (num_prompts, ROWS_PER_PROMPT, reader.writer.row_width)
+
+    def _table(self, *, cache_from_rows: int) -> CachedRows:
+        cache, dim = next(iter(self.ways.caches.values())), self.ways.on_cpu.shape[1]
+        options = {"cache_bytes": 1 << 30, "cache_from_rows": cache_from_rows, "make_cache": lambda *_, **__: cache}
+        return CachedRows(self.ways.num_rows, dim, device=self.ways.device, dtype=DTYPE, **options)
 
     def kinds(self, row_ids: Tensor) -> dict[str, Callable[[], Tensor]]:
         """The passes by name; each returns the last hidden states."""
-        rows = self.ways.on_gpu.index_select(0, row_ids).float().view(self.shape)
+        there, (host, cached) = self._gathered(row_ids), self.tables
         return {
-            "rows there before the pass": lambda: self._pass(Binding(rows=rows)),
-            "rows looked up on the GPU, then the pass": lambda: self._pass(
-                Binding(rows=self.ways.on_gpu.index_select(0, row_ids).float().view(self.shape))
-            ),
-            "rows of a cold cache, then the pass": lambda: self._pass(
-                Binding(rows=self.table.known_rows(row_ids).view(self.shape))
-            ),
-            "rows of a cold cache beside the pass": lambda: self._ahead(row_ids),
+            "rows there before": lambda: self._pass(Binding(rows=there)),
+            "rows on the GPU, then the pass": lambda: self._pass(Binding(rows=self._gathered(row_ids))),
+            "host rows, then the pass": lambda: self._after(host, row_ids),
+            "host rows, beside the pass": lambda: self._beside(host, row_ids),
+            "host rows, cold cache, then the pass": lambda: self._after(cached, row_ids),
+            "host rows, cold cache, beside the pass": lambda: self._beside(cached, row_ids),
         }
 
-    def _ahead(self, row_ids: Tensor) -> Tensor:
-        with self.table.ahead() as pending:
-            rows = self.table.known_rows(row_ids).view(self.shape)
+    def _gathered(self, row_ids: Tensor) -> Tensor:
+        return self.ways.on_gpu.index_select(0, row_ids).float().view(self.shape)
+
+    def _after(self, table: CachedRows, row_ids: Tensor) -> Tensor:
+        return self._pass(Binding(rows=table.known_rows(row_ids).view(self.shape)))
+
+    def _beside(self, table: CachedRows, row_ids: Tensor) -> Tensor:
+        with table.ahead() as pending:
+            rows = table.known_rows(row_ids).view(self.shape)
         return self._pass(Binding(rows=rows, pending=pending))
 
     def _pass(self, binding: Binding) -> Tensor:
@@ -273,12 +280,12 @@ def time_passes(passes: Passes, draw: Draw, *, num_runs: int) -> list[list[str]]
     Raises:
         ValueError: a pass whose result differs from that with all rows on the GPU.
     """
-    count, device = passes.shape[0] * ROWS_PER_PROMPT, passes.ways.device
+    count, device, size = passes.shape[0] * ROWS_PER_PROMPT, passes.ways.device, passes.tokens.shape
     times: dict[str, list[float]] = {}
     for run in range(num_runs + 2):
         results: list[Tensor] = []
         for name, work in passes.kinds(draw(count)).items():
-            passes.table.cache.clear()
+            passes.tables[0].cache.clear()
             spent = elapsed_ms(lambda: results.append(work()), device=device)  # noqa: B023 - called at once
             if run >= 2:
                 times.setdefault(name, []).append(spent)
@@ -288,8 +295,9 @@ def time_passes(passes: Passes, draw: Draw, *, num_runs: int) -> list[list[str]]
     lines = []
     for name, spent in times.items():
         median = statistics.median(spent)
-        tell(prompts=passes.shape[0], rows=count, way=name, ms=round(median, 3), added_ms=round(median - base, 3))
-        lines.append([f"{passes.shape[0]}", f"{count:,}", name, f"{median:.2f}", f"{median - base:+.2f}"])
+        sizes = {"prompts": size[0], "tokens": size[1], "rows": count}
+        tell(**sizes, way=name, ms=round(median, 3), added_ms=round(median - base, 3))
+        lines.append([f"{size[0]} x {size[1]}", f"{count:,}", name, f"{median:.2f}", f"{median - base:+.2f}"])
     return lines
 
 
@@ -328,11 +336,12 @@ def main() -> None:
             f"\n{machine}, {args.rows:,} rows of {args.embedding_dim} fp16, {law}\n\n{markdown_table(header, lines)}\n"
         )
     lm, draw, lines = load_lm(args.llm, device=device), Draw(args.rows, 0.0, generator), []
-    for num_prompts in map(int, args.prompts.split(",")):
-        passes = Passes(lm, ways, num_prompts=num_prompts)
+    for size in args.prompts.split(","):
+        num_prompts, num_tokens = map(int, size.split("x"))
+        passes = Passes(lm, ways, num_prompts=num_prompts, num_tokens=num_tokens)
         lines += time_passes(passes, draw, num_runs=args.runs)
         passes.hooks.remove()
-    print("\n" + markdown_table(["prompts", "rows", "way", "ms", "added ms"], lines))
+    print("\n" + markdown_table(["prompts x tokens", "rows", "way", "ms", "added ms"], lines))
     tell(seconds=round(time.perf_counter() - started, 1))
 
 

@@ -59,10 +59,12 @@ class SlowCache:
         self.copies.clear()
 
 
+OPTIONS = {"device": "cpu", "cache_bytes": CACHE_BYTES, "cache_from_rows": 4, "make_cache": SlowCache}
+
+
 def pair(capacity: int, *, dtype: torch.dtype = torch.float16) -> tuple[WideTable, CachedRows]:
     """A plain table and one with a cache of 32 rows."""
-    cached = CachedRows(capacity, DIM, cache_bytes=CACHE_BYTES, device="cpu", dtype=dtype, make_cache=SlowCache)
-    return WideTable(capacity, DIM, dtype=dtype), cached
+    return WideTable(capacity, DIM, dtype=dtype), CachedRows(capacity, DIM, dtype=dtype, **OPTIONS)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -100,7 +102,7 @@ def test_equal_to_the_plain_table_whatever_is_done(seed: int) -> None:
                 (trainer.lookup(some) * grad).sum().backward()
         elif action == "reload":
             state = {name: tensor.clone() for name, tensor in tables[1].state_tensors().items()}
-            loaded = CachedRows.from_tensors(state, DIM, device="cpu", cache_bytes=CACHE_BYTES, make_cache=SlowCache)
+            loaded = CachedRows.from_tensors(state, DIM, **OPTIONS)
             tables = (WideTable.from_tensors(tables[0].state_tensors(), DIM), loaded)
             first_steps = [table.trainable(0.1) for table in tables]
         elif live:
@@ -130,6 +132,9 @@ def test_look_ups_use_the_cache_and_training_does_not() -> None:
         table.lookup_rows(rows[:4])
     assert table.cache.is_cached(rows).tolist() == [True] * 4 + [False] * 6
     assert table.cache.num_hits == 4
+    with torch.inference_mode():
+        table.lookup_rows(rows[5:8])  # too few to be worth the cache
+    assert table.cache.is_cached(rows).tolist() == [True] * 4 + [False] * 6
     table.write(rows[1:2], torch.zeros(1, DIM))
     assert table.cache.is_cached(rows[:4]).tolist() == [True, False, True, True]
 
@@ -224,8 +229,9 @@ def test_the_gpu_cache_equals_the_slow_one(seed: int) -> None:
 
 
 @needs_gpu
-def test_rows_fetched_ahead_on_the_gpu() -> None:
-    table = CachedRows(1 << 14, 1024, cache_bytes=1 << 22)
+@pytest.mark.parametrize("from_rows", [1, 10_000])
+def test_rows_fetched_ahead_on_the_gpu(from_rows: int) -> None:
+    table = CachedRows(1 << 14, 1024, cache_bytes=1 << 22, cache_from_rows=from_rows)
     rows = torch.from_numpy(table.allocate(np.ones(1 << 14, dtype=np.int64))).cuda()
     values = torch.randn(1 << 14, 1024).half()
     table.write(rows, values)

@@ -61,8 +61,8 @@ def bytes_of(found: MemoryPlan) -> dict[str, int]:
 def test_the_planner_chooses(num_facts: int, place: Room, choice: str, kernel: str) -> None:
     found = plan(Load(num_facts), place)
     assert (found.choice, found.table.compute_kernel, found.missing) == (choice, kernel, ())
-    assert [p.num_questions for p in found.predictions] == [1, 64]
-    assert 0 < found.predictions[0].ms <= found.predictions[1].ms
+    times = [prediction.ms for prediction in found.predictions]
+    assert times == sorted(times) and times[0] > 0
     assert (found.hit_rate < 1) == (choice in (CACHED, ALL_CACHED))
 
 

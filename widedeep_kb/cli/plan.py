@@ -110,6 +110,7 @@ def plan_values(plan: MemoryPlan) -> dict[str, object]:
 
 def plan_text(plan: MemoryPlan, load: Load, room: Room) -> str:
     """The plan as lines of text."""
+    from widedeep_kb.memory.cached_rows import CACHE_FROM_ROWS
     from widedeep_kb.memory.tier_costs import H100
 
     place = f"{room.num_devices} GPU of {gigabytes(room.device_bytes)} each, " if room.num_devices else "no GPU, "
@@ -131,13 +132,15 @@ def plan_text(plan: MemoryPlan, load: Load, room: Room) -> str:
         lines.append(f"{name:<{width}}        {total:>18,} bytes a rank")
     if plan.predictions:
         lines += ["", f"look-up of {load.facts_per_question} facts a question, predicted ({H100.name}; {H100.source}):"]
+        if room.num_devices > 1:
+            lines.append("  the exchange between GPUs is an estimate, not measured")
         if plan.hit_rate < 1:
             lines.append(
-                f"  {plan.hit_rate:.1%} of the rows found in the GPU cache, asked for as 1 / rank^{load.skew:g}"
+                f"  from {CACHE_FROM_ROWS:,} rows at once, {plan.hit_rate:.1%} come from the GPU cache, asked for as "
+                f"1 / rank^{load.skew:g}; below, all are read over PCIe"
             )
         lines += [
-            f"  {found.num_questions:>3} at once: {found.ms:.3f} ms, {found.ms / found.num_questions:.4f} ms a question"
-            for found in plan.predictions
+            f"  {count:>5,} at once: {ms:.3f} ms, {ms / count:.4f} ms a question" for count, ms in plan.predictions
         ]
     return "\n".join(lines)
 

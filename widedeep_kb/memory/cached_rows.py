@@ -2,7 +2,8 @@
 
 In: row numbers. Out: row contents on the GPU, the same numbers as from a plain `WideTable`. The rows are page-locked
 host memory that the GPU reads over PCIe (never CUDA managed memory, whose page faults move 4 KiB and more for a row);
-FBGEMM's caching kernels keep those last used in a 32-way set-associative LRU cache on the GPU.
+FBGEMM's caching kernels keep those last used in a 32-way set-associative LRU cache on the GPU. A call of theirs takes
+0.44 ms on an H100, in which 10,000 rows cross PCIe: look-ups of fewer than `CACHE_FROM_ROWS` read the host directly.
 
 `CachedRows.ahead` fetches on a stream of its own: the index knows a question's rows before the LLM starts, so that they
 travel while its lower layers run, and the first adapter waits for them (`Pending.wait`).
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,7 @@ from widedeep_kb.memory.wide import WideTable
 ROWS_PER_SET = 32  # FBGEMM's associativity, one warp
 STATE_BYTES = 16  # of a cached row: which row it is, and when it was last used
 ROW_STATE_BYTES = 4  # on the GPU for each row in host memory: the table it belongs to
+CACHE_FROM_ROWS = 16_384  # where a cache that serves nine rows in ten overtakes PCIe; benchmarks/NOTES.md
 _ROWS_PER_COPY = 1 << 16
 _DTYPES = (torch.float32, torch.float16)  # of FBGEMM's cache
 
@@ -96,14 +99,16 @@ class Pending:
 class CachedRows(WideTable):
     """A `WideTable` whose rows are in host memory, with a cache on the GPU; the same results, row for row.
 
-    Look-ups without gradients go through the cache. With gradients, in training, rows are read and updated in host
-    memory directly: a step touches few bytes, and the cache holds no change that the host does not have. Optimizer
-    state and the note of which rows are live are on the GPU, 5 bytes a row. Growth copies the rows in host memory.
+    Large look-ups without gradients go through the cache, small ones read the host (see above). With gradients, in
+    training, rows are read and updated in host memory directly: a step touches few bytes, and the cache holds no change
+    that the host does not have. Optimizer state and the note of which rows are live are on the GPU, 5 bytes a row.
+    Growth copies the rows in host memory.
 
     Args:
         capacity, embedding_dim, device: as in `WideTable`; the device must be a GPU.
         dtype: float32 or float16.
         cache_bytes: GPU memory for the cache.
+        cache_from_rows: rows of a look-up from which the cache is used.
         make_cache: makes what holds the rows; default: `RowCache`.
 
     Raises:
@@ -118,6 +123,7 @@ class CachedRows(WideTable):
         cache_bytes: int,
         device: torch.device | str = "cuda",
         dtype: torch.dtype = torch.float16,
+        cache_from_rows: int = CACHE_FROM_ROWS,
         make_cache: Callable[..., RowCache] | None = None,
     ) -> None:
         device = torch.device(device)
@@ -130,7 +136,8 @@ class CachedRows(WideTable):
         if not num_cached_rows(cache_bytes, row_bytes=embedding_dim * dtype.itemsize):
             raise ValueError(f"a cache of {cache_bytes} bytes does not hold {ROWS_PER_SET} rows of {embedding_dim}")
         nn.Module.__init__(self)
-        self.cache_bytes, self._make_cache = cache_bytes, make_cache or RowCache
+        self.cache_bytes, self.cache_from_rows = cache_bytes, max(1, cache_from_rows)
+        self._make_cache = make_cache or RowCache
         self.allocator = RowAllocator(capacity)
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._is_stale, self._last = False, torch.cuda.Event() if self._stream else None
@@ -160,7 +167,7 @@ class CachedRows(WideTable):
 
     def known_rows(self, row_ids: Tensor) -> Tensor:
         """See `WideTable.known_rows`."""
-        if torch.is_grad_enabled() or not row_ids.numel():
+        if torch.is_grad_enabled() or row_ids.numel() < self.cache_from_rows:
             return super().known_rows(row_ids)
         stream = torch.cuda.current_stream(row_ids.device) if self._last else None
         if stream:
@@ -209,17 +216,19 @@ class CachedRows(WideTable):
         embedding_dim: int = 1024,
         *,
         device: torch.device | str = "cuda",
-        cache_bytes: int,
-        make_cache: Callable[..., RowCache] | None = None,
+        **options: Any,
     ) -> CachedRows:
         """A table from `state_tensors()`, of whichever kind of table; the rows pass the GPU by.
+
+        Args:
+            tensors, embedding_dim, device: as in `WideTable.from_tensors`.
+            **options: `cache_bytes` and others of the constructor.
 
         Raises:
             ValueError: as `WideTable.from_tensors` and the constructor.
         """
         plain = WideTable.from_tensors(tensors, embedding_dim, device="cpu")
-        layout = {"device": device, "dtype": plain.weight.dtype, "make_cache": make_cache}
-        table = cls(1, embedding_dim, cache_bytes=cache_bytes, **layout)
+        table = cls(1, embedding_dim, device=device, dtype=plain.weight.dtype, **options)
         table._resize(plain.allocator)
         _copy_rows(plain.weight, table.weight)
         table.momentum.copy_(plain.momentum)

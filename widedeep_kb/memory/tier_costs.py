@@ -29,11 +29,12 @@ class Machine:
 
     Attributes:
         name: the GPU.
-        gpu: rows gathered in GPU memory (bytes read and written).
+        gpu: rows gathered in GPU memory and converted (bytes read and written).
         host: rows read from page-locked host memory over PCIe by a gather kernel, no cache.
         cache: a look-up through FBGEMM's cache: the call, and the rows that miss, each read and another written back.
-        nvlink: rows exchanged between the GPUs of one machine.
-        cpu: rows gathered in the CPU's own memory by one thread.
+        copied: rows gathered by 16 CPU cores into page-locked memory, then copied.
+        nvlink: rows exchanged between the GPUs of one machine; an estimate.
+        cpu: rows gathered in the CPU's own memory by one thread of another machine, and converted.
         source: the command that measured them.
     """
 
@@ -41,6 +42,7 @@ class Machine:
     gpu: Lane
     host: Lane
     cache: Lane
+    copied: Lane
     nvlink: Lane
     cpu: Lane
     source: str
@@ -48,12 +50,13 @@ class Machine:
 
 H100 = Machine(
     name="NVIDIA H100 80GB",
-    gpu=Lane(0.02, 2.0e12),
-    host=Lane(0.02, 40e9),
-    cache=Lane(0.5, 20e9),
+    gpu=Lane(0.066, 1.5e12),
+    host=Lane(0.05, 45e9),
+    cache=Lane(0.44, 21e9),
+    copied=Lane(0.11, 17.5e9),
     nvlink=Lane(0.05, 200e9),
-    cpu=Lane(0.01, 5e9),
-    source="estimates that benchmarks/bench_cached_rows.py is yet to measure",
+    cpu=Lane(0.02, 10e9),
+    source="benchmarks/bench_cached_rows.py",
 )
 
 
@@ -65,6 +68,11 @@ def gpu_ms(num_rows: float, *, row_bytes: int, out_bytes: int, machine: Machine 
 def host_ms(num_rows: float, *, row_bytes: int, machine: Machine = H100) -> float:
     """Rows in page-locked host memory, read over PCIe without a cache."""
     return machine.host.ms(num_rows * row_bytes)
+
+
+def copied_ms(num_rows: float, *, row_bytes: int, machine: Machine = H100) -> float:
+    """Rows gathered by the CPU and copied to the GPU."""
+    return machine.copied.ms(num_rows * row_bytes)
 
 
 def cached_ms(num_rows: float, *, row_bytes: int, out_bytes: int, hit_rate: float, machine: Machine = H100) -> float:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import torch
 
-from widedeep_kb.memory.cached_rows import ROW_STATE_BYTES, STATE_BYTES, num_cached_rows
+from widedeep_kb.memory.cached_rows import CACHE_FROM_ROWS, ROW_STATE_BYTES, STATE_BYTES, num_cached_rows
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.memory.sharding import TablePlan, plan_table
-from widedeep_kb.memory.tier_costs import cached_ms, cpu_ms, exchange_ms, gpu_ms, lru_hit_rate
+from widedeep_kb.memory.tier_costs import cached_ms, cpu_ms, exchange_ms, gpu_ms, host_ms, lru_hit_rate
 
 GB = 10**9
 MOMENTUM_BYTES, LIVE_BYTES = 4, 1  # of each row, on the device of the rows' optimizer state
@@ -28,6 +28,7 @@ KEPT_FREE, KEPT_FREE_HOST = 0.15, 0.1  # of each GPU for activations and the all
 ROWS_PER_FACT, INDEX_BYTES, CATALOGUE_BYTES = 1.25, 180, 160
 GPU_ROWS, HOST_ROWS, ON_CPU = "rows in GPU memory", "rows in host memory with a cache on the GPU", "rows on the CPU"
 ON_ONE, DEALT = "on one GPU", "dealt over the GPUs"
+QUESTIONS_AT_ONCE = (1, 64, 1024)
 PLANNER_SLACK = 1 << 20  # TorchRec counts a batch's row numbers and rows as well: they are in what is kept free
 
 
@@ -99,8 +100,8 @@ class MemoryPlan:
         choice: where the rows go, in words.
         table: TorchRec's plan; None where nothing fits.
         tiers: bytes of each part on each rank.
-        hit_rate: share of look-ups that the cache serves; 1 without one.
-        predictions: of the choice for 1 and 64 questions.
+        hit_rate: share of large look-ups that the cache serves; 1 without one.
+        predictions: of the choice, for `QUESTIONS_AT_ONCE`.
         missing: one line for each place that is too small.
     """
 
@@ -160,7 +161,8 @@ def plan_memory(load: Load, room: Room, *, config: ReaderConfig, num_llm_paramet
     else:
         choice = f"{HOST_ROWS if is_cached else GPU_ROWS}, {DEALT if room.num_devices > 1 else ON_ONE}"
     predictions = [
-        Prediction(n, space.lookup_ms(num_questions=n, hit_rate=hit_rate if is_cached else None)) for n in (1, 64)
+        Prediction(n, space.lookup_ms(num_questions=n, hit_rate=hit_rate if is_cached else None))
+        for n in QUESTIONS_AT_ONCE
     ]
     return MemoryPlan(choice, table, (*fixed, *space.row_tiers(table)), hit_rate, tuple(predictions), ())
 
@@ -268,5 +270,10 @@ class Space:
         sizes = {"row_bytes": self.row_bytes, "out_bytes": 4 * self.embedding_dim}
         if not self.room.num_devices:
             return cpu_ms(rows, **sizes)
-        found = gpu_ms(rows, **sizes) if hit_rate is None else cached_ms(rows, **sizes, hit_rate=hit_rate)
+        if hit_rate is None:
+            found = gpu_ms(rows, **sizes)
+        elif rows < CACHE_FROM_ROWS:
+            found = host_ms(rows, row_bytes=self.row_bytes)
+        else:
+            found = cached_ms(rows, **sizes, hit_rate=hit_rate)
         return found + exchange_ms(rows, out_bytes=4 * self.embedding_dim, world_size=self.room.num_devices)
