@@ -242,3 +242,51 @@ def test_rows_fetched_ahead_on_the_gpu(from_rows: int) -> None:
                 found = table.known_rows(ids)
             pending.wait(found)
             assert torch.equal(found.cpu(), values[ids.cpu()].float())
+
+
+@needs_gpu
+def test_training_host_rows_on_the_gpu_equals_training_gpu_rows() -> None:
+    generator = torch.Generator("cuda").manual_seed(0)
+    options = {"device": "cuda", "dtype": torch.float32}
+    tables = [
+        WideTable(2048, 64, **options),
+        CachedRows(2048, 64, cache_bytes=1 << 20, cache_from_rows=1, **options),
+    ]
+    rows = [torch.from_numpy(table.allocate(np.ones(2048, dtype=np.int64))).cuda() for table in tables][0]
+    values = torch.randn(2048, 64, device="cuda", generator=generator)
+    for table in tables:
+        table.write(rows, values)
+    trainers = [table.trainable(0.1) for table in tables]
+    for _ in range(5):
+        asked = torch.randint(0, 2048, (700,), device="cuda", generator=generator)
+        grad = torch.randn(700, 64, device="cuda", generator=generator)
+        for trainer in trainers:
+            (trainer.lookup(asked) * grad).sum().backward()
+        with torch.inference_mode():
+            torch.testing.assert_close(tables[1].known_rows(rows), tables[0].known_rows(rows), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(tables[1].momentum, tables[0].momentum, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(tables[1].weight, values)
+
+
+@needs_gpu
+def test_a_memory_beyond_its_budget_answers_the_same(tiny_frozen_lm: Callable[..., FrozenLM], tmp_path: Path) -> None:
+    lm = tiny_frozen_lm()
+    lm.model.cuda()
+    reader = Reader(ReaderConfig.for_lm(lm))
+    facts = [{"subject": f"Zor{i}", "relation": "port", "object": str(7 * i)} for i in range(3000)]
+    plain = KnowledgeMemory(lm, reader)
+    plain.write(facts)
+    plain.save(tmp_path / "memory")
+    loaded = KnowledgeMemory.from_pretrained(tmp_path / "memory", llm=lm, gpu_row_bytes=1 << 22)
+    grown = KnowledgeMemory.from_pretrained(llm=lm, reader=reader, gpu_row_bytes=1 << 22)
+    grown.write(facts[:100])
+    assert not isinstance(grown.store.table, CachedRows)
+    grown.write(facts)
+    questions = [f"What is the port of Zor{i}?" for i in range(0, 3000, 97)]
+    wanted = [(a.text, a.evidence) for a in plain.ask_many(questions, max_new_tokens=4)]
+    for memory in (loaded, grown):
+        assert isinstance(memory.store.table, CachedRows)
+        assert [(a.text, a.evidence) for a in memory.ask_many(questions, max_new_tokens=4)] == wanted
+    grown.save(tmp_path / "again")
+    again = KnowledgeMemory.from_pretrained(tmp_path / "again", llm=lm)
+    assert [(a.text, a.evidence) for a in again.ask_many(questions, max_new_tokens=4)] == wanted
