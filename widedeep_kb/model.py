@@ -29,7 +29,7 @@ from widedeep_kb.lm import AnswerLineEnd, FrozenLM, answer_tokens, end_ids, left
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.changing import FolderLock
 from widedeep_kb.memory.config import read_config
-from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_facts
+from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_frame
 from widedeep_kb.memory.folder import empty_store, open_folder, save_folder, shipped_reader
 from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
@@ -38,7 +38,7 @@ from widedeep_kb.memory.store import FactStore, Recall
 from widedeep_kb.memory.trace import GreedyTrace
 from widedeep_kb.memory.writer import fact_features
 from widedeep_kb.phrasings import CANONICAL
-from widedeep_kb.schema import facts_from_records, normalise_facts, read_facts, statement_prefix
+from widedeep_kb.schema import facts_from_records, normalise_facts, read_facts
 
 _QUESTION_START = re.compile(
     r"\s*(who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|would|will|has|have|"
@@ -178,12 +178,7 @@ class KnowledgeMemory:
         self, facts: pl.DataFrame, *, progress: Callable[[int], None] | None = None
     ) -> tuple[Tensor, EncodedFacts]:
         """The rows the writer makes of facts: [rows, row width] float32, fact after fact, and the facts' tokens."""
-        prefixes = [
-            statement_prefix(row) for row in facts.select("subject", "relation", "object", "statement").to_dicts()
-        ]
-        encoded = encode_facts(
-            self.lm.tokenizer, prefixes, objects=facts["object"].to_list(), end_id=self.lm.newline_id
-        )
+        encoded = encode_frame(self.lm.tokenizer, facts, end_id=self.lm.newline_id)
         features = fact_features(self.lm, encoded, layers=self.reader.config.writer_layers, progress=progress)
         return write_rows(self.lm, self.reader, encoded, features=features), encoded
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import polars as pl
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS, NO_TOKEN, SLOTS_PER_ROW, encode_facts, pad_rows
+from widedeep_kb.memory import encoding
+from widedeep_kb.memory.encoding import (
+    MAX_VALUE_TOKENS,
+    NO_TOKEN,
+    SLOTS_PER_ROW,
+    encode_facts,
+    encode_frame,
+    pad_rows,
+)
+from widedeep_kb.schema import facts_from_records, statement_prefix
 
 END = 7
 VALUES = ("Paris", "517802", "007", "-12.5", "São Tomé", "東京都", "naïve café", "a.b.c/d?e=1", "🦜 parrot", "x" * 40)
@@ -93,3 +103,41 @@ def test_pad_rows_fills_the_right() -> None:
     assert pad_rows([[1, 2], [], [3]]).tolist() == [[1, 2], [-1, -1], [3, -1]]
     assert pad_rows([[4]], fill=0, width=3).tolist() == [[4, 0, 0]]
     assert pad_rows([[4]]).dtype == np.int32
+
+
+def odd_facts(rng: random.Random) -> pl.DataFrame:
+    """Facts whose names have white space in odd places, some with a statement of their own."""
+    subjects = ["France", "São Tomé", "New  York", "C++", "X ", "\u00a0Y", "it's", "<|im_start|>", "東京 都"]
+    relations = ["capital", "mayor of", " of", "is\t", "a\nb", "--", "de l'île"]
+    records = []
+    for i in range(60):
+        value = f"{rng.choice(VALUES)} {i}"
+        record = {"subject": rng.choice(subjects), "relation": rng.choice(relations), "object": value}
+        if rng.random() < 0.2:
+            record["statement"] = f"{record['subject']} has, for its part,  {value} there"
+        records.append(record)
+    return facts_from_records(records)
+
+
+@pytest.mark.parametrize("least", [1, 10**9], ids=["in parts", "whole"])
+def test_frames_are_encoded_like_their_texts(
+    tiny_tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    monkeypatch.setattr(encoding, "_LEAST_SPLIT", least)
+    facts = odd_facts(random.Random(1))
+    prefixes = [statement_prefix(row) for row in facts.iter_rows(named=True)]
+    expected = [tiny_tokenizer.encode(prefix, add_special_tokens=False) for prefix in prefixes]
+    found = encode_frame(tiny_tokenizer, facts, end_id=END)
+    assert [row[row >= 0].tolist() for row in found.prefix_ids] == expected
+    whole = encode_facts(tiny_tokenizer, prefixes, objects=facts["object"].to_list(), end_id=END)
+    for name, array in vars(whole).items():
+        np.testing.assert_array_equal(getattr(found, name), array, err_msg=name)
+        assert getattr(found, name).dtype == array.dtype
+
+
+def test_frames_name_what_is_too_long(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    fits = {"subject": "a", "relation": "b", "object": "c"}
+    with pytest.raises(ValueError, match="value '0123.* has 65 tokens"):
+        encode_frame(tiny_tokenizer, facts_from_records([fits, {**fits, "object": value_of(65)}]), end_id=END)
+    with pytest.raises(ValueError, match="the words before a value have .* more than 512: 'The b of 0123"):
+        encode_frame(tiny_tokenizer, facts_from_records([fits, {**fits, "subject": value_of(520)}]), end_id=END)

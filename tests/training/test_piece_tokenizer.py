@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from widedeep_kb.tokens import parts_at_spaces
 from widedeep_kb.training import piece_tokenizer
-from widedeep_kb.training.piece_tokenizer import PieceTokenizer, parts_at_spaces
+from widedeep_kb.training.piece_tokenizer import PieceTokenizer
 
 TEXTS = [
     "The capital of France is",

@@ -69,13 +69,10 @@ def preview(memory: KnowledgeMemory, facts: pl.DataFrame, *, mode: str) -> int:
     Raises:
         ValueError: a value, or what comes before it, is too long to be written.
     """
-    from widedeep_kb.memory.encoding import encode_facts
-    from widedeep_kb.schema import statement_prefix
+    from widedeep_kb.memory.encoding import encode_frame
 
     changes = memory.store.catalogue.preview(facts, mode=mode)
-    new = changes.added_rows
-    prefixes = [statement_prefix(row) for row in new.to_dicts()]
-    encode_facts(memory.lm.tokenizer, prefixes, objects=new["object"].to_list(), end_id=memory.lm.newline_id)
+    encode_frame(memory.lm.tokenizer, changes.added_rows, end_id=memory.lm.newline_id)
     print_lines(fact_lines(changes.removed_rows, mark="-") + fact_lines(changes.added_rows, mark="+"))
     counts = f"{len(changes.added)} to add, {len(changes.removed)} to remove, {changes.unchanged} unchanged"
     print(f"dry run: {counts}; nothing was written")

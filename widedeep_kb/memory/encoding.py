@@ -7,18 +7,24 @@ Letters: N facts, P prefix tokens, M object tokens (with the end token), R rows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import polars as pl
 from transformers import PreTrainedTokenizerBase
+
+from widedeep_kb.keys import number
+from widedeep_kb.schema import default_statement, statement_prefix
+from widedeep_kb.tokens import TokenLists, backend_of, encoder, joined, parts_at_spaces
 
 SLOTS_PER_ROW = 8
 NUM_CUES = 3
 MAX_VALUE_TOKENS = 64
 MAX_PREFIX_TOKENS = 512  # the writer reads all of them
 NO_TOKEN = -1
+_LEAST_SPLIT = 1000  # facts for which it pays to find out whether their statements can be tokenised in parts
 
 
 @dataclass(frozen=True)
@@ -72,43 +78,104 @@ def encode_facts(
     Raises:
         ValueError: a value has no token or more than 64, or its prefix more than 512; the message names it.
     """
-    prefix_rows = tokenizer(list(prefixes), add_special_tokens=False).input_ids if prefixes else []
-    object_rows = tokenizer([f" {o}" for o in objects], add_special_tokens=False).input_ids if objects else []
-    for text, row in zip(objects, object_rows, strict=True):
-        if not 0 < len(row) <= MAX_VALUE_TOKENS:
-            shown = text if len(text) <= 60 else f"{text[:60]}..."
-            raise ValueError(f"value {shown!r} has {len(row)} tokens; a value has 1 to {MAX_VALUE_TOKENS}")
-    for text, row in zip(prefixes, prefix_rows, strict=True):
-        if len(row) > MAX_PREFIX_TOKENS:
-            shown = f"{text[:60]}..."
-            raise ValueError(
-                f"the words before a value have {len(row)} tokens, more than {MAX_PREFIX_TOKENS}: {shown!r}"
-            )
-    tokens = pad_rows([[*row, end_id] for row in object_rows])
-    return EncodedFacts(
-        prefix_ids=pad_rows(prefix_rows),
-        prefix_lengths=np.fromiter((len(r) for r in prefix_rows), dtype=np.int32, count=len(prefix_rows)),
-        **_chunks(tokens),
+    encode = encoder(tokenizer)
+    prefix_tokens, object_tokens = encode(prefixes), encode([f" {o}" for o in objects])
+    _refuse_lengths(prefix_tokens, object_tokens, prefix_of=prefixes.__getitem__, object_of=objects.__getitem__)
+    return _encoded(prefix_tokens, object_tokens, end_id=end_id)
+
+
+def encode_frame(tokenizer: PreTrainedTokenizerBase, facts: pl.DataFrame, *, end_id: int) -> EncodedFacts:
+    """`encode_facts` of checked facts, each read up to its object (see `statement_prefix`).
+
+    Args:
+        tokenizer: the LLM's tokenizer.
+        facts: N facts with subject, relation, object and statement.
+        end_id: as for `encode_facts`.
+
+    Raises:
+        ValueError: as `encode_facts`.
+    """
+    prefix_tokens = _prefix_tokens(tokenizer, facts)
+    object_tokens = encoder(tokenizer)((" " + facts["object"]).to_list())
+    _refuse_lengths(
+        prefix_tokens,
+        object_tokens,
+        prefix_of=lambda i: statement_prefix(facts.row(i, named=True)),
+        object_of=facts["object"].__getitem__,
     )
+    return _encoded(prefix_tokens, object_tokens, end_id=end_id)
 
 
-def _chunks(tokens: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows of eight slots from object tokens [N, M], with the three tokens before each slot."""
-    num_facts, width = tokens.shape
-    padded_width = -(-width // SLOTS_PER_ROW) * SLOTS_PER_ROW
-    full = np.full((num_facts, padded_width), NO_TOKEN, dtype=np.int32)
-    full[:, :width] = tokens
-    cues = np.full((num_facts, padded_width, NUM_CUES), NO_TOKEN, dtype=np.int32)
-    for back in range(1, NUM_CUES + 1):
-        cues[:, back:, back - 1] = full[:, :-back]
-    num_chunks = padded_width // SLOTS_PER_ROW
-    rows = full.reshape(num_facts, num_chunks, SLOTS_PER_ROW)
-    is_used = rows[:, :, 0] != NO_TOKEN
-    facts, chunks = np.nonzero(is_used)
-    return {
-        "chunk_tokens": rows[is_used],
-        "chunk_cues": cues.reshape(num_facts, num_chunks, SLOTS_PER_ROW, NUM_CUES)[is_used],
-        "chunk_starts": (chunks * SLOTS_PER_ROW).astype(np.int32),
-        "chunk_facts": facts.astype(np.int64),
-        "num_rows": is_used.sum(axis=1).astype(np.int64),
-    }
+def _prefix_tokens(tokenizer: PreTrainedTokenizerBase, facts: pl.DataFrame) -> TokenLists:
+    """Tokens of what comes before each object.
+
+    The words of a default statement are tokenised by themselves where that gives the same tokens: a subject has several
+    facts, and a relation many.
+    """
+    encode, backend = encoder(tokenizer), backend_of(tokenizer)
+    is_split = np.zeros(facts.height, bool)
+    if facts.height >= _LEAST_SPLIT and backend is not None and parts_at_spaces(backend):
+        is_split = facts["statement"].is_null().to_numpy() & _is_bare(facts["subject"]) & _is_bare(facts["relation"])
+    whole = facts.filter(~is_split).select("subject", "relation", "object", "statement")
+    found = encode([statement_prefix(row) for row in whole.iter_rows(named=True)])
+    if is_split.any():
+        columns = {"{subject}": facts["subject"], "{relation}": facts["relation"]}
+        words = default_statement(*columns).split(" ")
+        parts = []
+        for place, word in enumerate(words):
+            space = " " if place else ""
+            if word in columns:
+                parts.append(encode((space + columns[word].filter(is_split)).to_list()))
+            else:
+                parts.append(encode([space + word]).take(np.zeros(int(is_split.sum()), np.int64)))
+        split = joined(parts)
+        found = TokenLists(*map(np.concatenate, zip(found, split, strict=True)))
+    order = np.concatenate([np.flatnonzero(~is_split), np.flatnonzero(is_split)])
+    return found.take(np.argsort(order))
+
+
+def _is_bare(texts: pl.Series) -> np.ndarray:
+    """bool [N]: no white space at either end."""
+    distinct, numbers = number(texts.to_list())
+    return np.array([text == text.strip() for text in distinct], bool)[numbers]
+
+
+def _refuse_lengths(
+    prefixes: TokenLists, objects: TokenLists, *, prefix_of: Callable[[int], str], object_of: Callable[[int], str]
+) -> None:
+    """Raise ValueError for the first value, then for the first prefix, that is too short or too long."""
+    for i in np.flatnonzero((objects.lengths < 1) | (objects.lengths > MAX_VALUE_TOKENS))[:1].tolist():
+        text = object_of(i)
+        shown = text if len(text) <= 60 else f"{text[:60]}..."
+        raise ValueError(f"value {shown!r} has {objects.lengths[i]} tokens; a value has 1 to {MAX_VALUE_TOKENS}")
+    for i in np.flatnonzero(prefixes.lengths > MAX_PREFIX_TOKENS)[:1].tolist():
+        shown = f"{prefix_of(i)[:60]}..."
+        raise ValueError(
+            f"the words before a value have {prefixes.lengths[i]} tokens, more than {MAX_PREFIX_TOKENS}: {shown!r}"
+        )
+
+
+def _encoded(prefixes: TokenLists, objects: TokenLists, *, end_id: int) -> EncodedFacts:
+    """Rows of eight slots, with the three tokens before each slot."""
+    num_rows = objects.lengths // SLOTS_PER_ROW + 1  # the end token takes a slot too
+    facts = np.repeat(np.arange(len(num_rows)), num_rows)
+    first_rows = np.cumsum(num_rows) - num_rows
+    starts = SLOTS_PER_ROW * (np.arange(len(facts)) - first_rows[facts])
+    places = starts[:, None] + np.arange(SLOTS_PER_ROW)  # [R, S], in the object
+    padded = np.append(objects.values, np.int32(end_id))
+    begins, lengths = objects.starts[facts, None], objects.lengths[facts, None]
+
+    def tokens_at(at: np.ndarray) -> np.ndarray:
+        is_inside = (at >= 0) & (at < lengths)
+        found = padded[np.where(is_inside, begins + at, -1)]
+        return np.where(is_inside | (at == lengths), found, np.int32(NO_TOKEN))
+
+    return EncodedFacts(
+        prefix_ids=prefixes.padded(NO_TOKEN),
+        prefix_lengths=prefixes.lengths.astype(np.int32),
+        chunk_tokens=tokens_at(places),
+        chunk_cues=np.stack([tokens_at(places - back) for back in range(1, NUM_CUES + 1)], axis=-1),
+        chunk_starts=starts.astype(np.int32),
+        chunk_facts=facts,
+        num_rows=num_rows,
+    )

@@ -10,14 +10,14 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
+
+from widedeep_kb.tokens import backend_of, parts_at_spaces
 
 MAX_KNOWN = 1 << 17
 """Pieces remembered; when there are more, all are forgotten."""
 # A single space begins the piece after it; any other white space is inside a piece.
 _PIECE = re.compile(r"(?s)(?=.)\s*\S*(?:(?! \S)\s+\S*)*")
-_PROBES = ("a", "Z", "é", "ß", "7", "-", "'", "'s", '"', "?", "(", ")", "<|", "_", "/", "的", "ก", "ا", "€", "😀")
 
 
 class TokenRows(NamedTuple):
@@ -39,8 +39,8 @@ class PieceTokenizer:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        self._backend = backend if isinstance(backend, Tokenizer) and parts_at_spaces(backend) else None
+        backend = backend_of(tokenizer)
+        self._backend = backend if backend is not None and parts_at_spaces(backend) else None
         self._known: dict[str, list[int]] = {}
 
     @classmethod
@@ -74,18 +74,3 @@ class PieceTokenizer:
         encodings = self._backend.encode_batch_fast(new, add_special_tokens=False)
         self._known.update(zip(new, [encoding.ids for encoding in encodings], strict=True))
         return self._known
-
-
-def parts_at_spaces(backend: Tokenizer) -> bool:
-    """Whether every text is parted before each of its single spaces, whatever stands around them."""
-    normalizer = backend.normalizer
-    if backend.pre_tokenizer is None or not (normalizer is None or "Sequence(normalizers=[])" in repr(normalizer)):
-        return False
-    added = backend.get_added_tokens_decoder().values()
-    if any(" " in token.content or token.lstrip or token.rstrip or token.single_word for token in added):
-        return False
-    for before, after in itertools.product(_PROBES, repeat=2):
-        found = backend.pre_tokenizer.pre_tokenize_str(f"{before}x{before} {after}x{after}")
-        if not any(start == 2 * len(before) + 1 for _, (start, _) in found):
-            return False
-    return True
