@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 from outcomes import Disk, Run
 
 
@@ -38,7 +40,7 @@ def test_what_does_not_fit_is_named_and_the_exit_code_says_so(run: Run, disk: Di
     result = run("plan", "--facts", "10000000000", "--reader", disk.reader)
     assert result.code == 1
     assert result.err.count("\n") == 1
-    assert "10,000,000,000 facts do not fit: index and catalogue: 3,284,800,000,000 bytes of host memory" in result.err
+    assert "10,000,000,000 facts do not fit: index and catalogue: 3,584,800,000,000 bytes of host memory" in result.err
     result = run("plan", "--facts", "300000000", "--host-gb", "200", "--reader", disk.reader, "--json")
     assert result.code == 1 and "bytes missing on each GPU; rows in host memory: " in result.err
     assert json.loads(result.out)["missing"] and json.loads(result.out)["sharding_type"] is None
@@ -68,6 +70,27 @@ def test_mistakes(run: Run, disk: Disk, words: list[str], message: str) -> None:
     result = run("plan", *words, *reader)
     assert result.code in (1, 2) and result.out == ""
     assert message in result.err and result.err.count("\n") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the budget is for machines with a GPU")
+def test_a_budget_for_gpu_rows_needs_a_gpu(run: Run, memory: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(json.dumps({"question": "Which port?", "answers": ["8443"]}))
+    facts = tmp_path / "facts.csv"
+    facts.write_text("subject,relation,object\nAurora,port,9001\n")
+    budget = ["--gpu-row-budget-gb", "1"]
+    commands = [
+        ["ask", "--memory", memory, "Which port does Aurora use?", *budget],
+        ["evaluate", "--memory", memory, "--questions", questions, "--output", tmp_path / "out.parquet", *budget],
+        ["refine", "--memory", memory, "--facts", facts, *budget],
+        ["fit", "--memory", memory, "--output", tmp_path / "fitted", "--gpu_row_budget_gb", "1"],
+    ]
+    for words in commands:
+        result = run(*words)
+        assert (result.code, result.out) == (1, "")
+        assert "need a GPU, got device 'cpu'" in result.err and result.err.count("\n") == 1
+    result = run("evaluate", "--system", "lookup", "--facts", facts, "--questions", questions, "--output", "o", *budget)
+    assert result.code == 2 and "--gpu-row-budget-gb goes with --memory" in result.err
 
 
 def test_nothing_large_is_allocated(disk: Disk) -> None:

@@ -181,6 +181,13 @@ def test_cache_size() -> None:
     assert num_cached_rows(10**9, row_bytes=2048) % 32 == 0
 
 
+def test_rows_beyond_the_host_are_refused_before_they_are_allocated() -> None:
+    assert 1 << 28 < cached_rows.free_host_bytes() < 1 << 50
+    options = {"device": torch.device("cuda"), "dtype": torch.float16, "cache_rows": 32}
+    with pytest.raises(ValueError, match="1099511627776 rows take 2251799813685248 bytes of host memory, of which"):
+        cached_rows.RowCache(1 << 40, 1024, **options)
+
+
 class Arrival:
     """A `Pending` whose rows come when they are waited for: whoever reads them before that reads poison."""
 

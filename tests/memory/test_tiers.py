@@ -101,9 +101,9 @@ def test_missing_bytes_are_exact() -> None:
     assert plan(load, enough).choice == CACHED
     assert plan(load, replace(enough, host_bytes=enough.host_bytes - 2 * 10**6)).missing
     (line,) = plan(load, room(host=10 * GB)).missing
-    assert line == "index and catalogue: 25,000,000,000 bytes of host memory missing for each rank"
+    assert line == "index and catalogue: 28,000,000,000 bytes of host memory missing for each rank"
     (line,) = plan(load, room(0)).missing
-    assert line == "rows: 175,978,259,280 bytes of host memory missing"
+    assert line == "rows: 178,978,259,280 bytes of host memory missing"
 
 
 def test_bytes_are_those_of_the_real_parts() -> None:

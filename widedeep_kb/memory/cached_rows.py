@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,6 +38,12 @@ def num_cached_rows(cache_bytes: int, *, row_bytes: int) -> int:
     return cache_bytes // (ROWS_PER_SET * (row_bytes + STATE_BYTES)) * ROWS_PER_SET
 
 
+def free_host_bytes() -> int:
+    """Bytes of host memory that a process can have without swapping (Linux)."""
+    (line,) = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:")]
+    return int(line.split()[1]) << 10
+
+
 class RowCache:
     """R rows in page-locked host memory and a cache of some of them on a GPU.
 
@@ -46,11 +53,17 @@ class RowCache:
         device: of the cache.
         dtype: of the rows.
         cache_rows: rows of the cache, a multiple of 32.
+
+    Raises:
+        ValueError: less host memory is free than the rows take.
     """
 
     def __init__(
         self, num_rows: int, embedding_dim: int, *, device: torch.device, dtype: torch.dtype, cache_rows: int
     ) -> None:
+        num_bytes, free_bytes = num_rows * embedding_dim * dtype.itemsize, free_host_bytes()
+        if num_bytes > free_bytes:
+            raise ValueError(f"{num_rows} rows take {num_bytes} bytes of host memory, of which {free_bytes} are free")
         self._kernel = caching_kernel(
             num_rows, embedding_dim, device=device, dtype=dtype, cache_sets=cache_rows // ROWS_PER_SET
         )
