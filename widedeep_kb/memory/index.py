@@ -130,15 +130,19 @@ class ExactIndex:
 
     def delete(self, keys: np.ndarray, ordinals: np.ndarray) -> int:
         """Take (key, ordinal) pairs out; absent pairs are passed over. Returns the number taken out."""
-        unique, inverse = np.unique(keys, return_inverse=True)
+        ordinals = ordinals.astype(np.int64)
+        words = self._operations.find_words(self._table, keys)
+        is_whole = (words != 0) & (words == _inline(words, ordinals)) & (words & _POOLED == 0)
+        gone = np.unique(keys[is_whole])
+        self._forget(gone)
+        is_pooled = words & _POOLED != 0
+        unique, inverse = np.unique(keys[is_pooled], return_inverse=True)
         words = self._operations.find_words(self._table, unique)
         current = self._operations.rows_of(words, self._pool)
-        pairs = np.stack([inverse, ordinals.astype(np.int64)], axis=1)
-        keep = ~_pairs_in(np.stack([current.rows, current.values], axis=1), pairs)
-        num_taken = int(np.count_nonzero(~keep))
-        if num_taken:
+        keep = ~_pairs_in(current.rows, current.values, rows=inverse, values=ordinals[is_pooled])
+        if not keep.all():
             self._set(unique, words, rows=current.rows[keep], values=current.values[keep])
-        return num_taken
+        return len(gone) + int(np.count_nonzero(~keep))
 
     def compact(self) -> None:
         """Make the table and the pool as small as they are made at first."""
@@ -304,8 +308,8 @@ def _named(texts: Sequence[str] | None, place: int) -> str:
     return f"input {place}" if texts is None else repr(texts[place])
 
 
-def _pairs_in(pairs: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """bool [P]: which rows of `pairs` (int64 [P, 2]) are among `others`."""
-    _, numbers = np.unique(np.concatenate([pairs, others]), axis=0, return_inverse=True)
-    numbers = numbers.reshape(-1)
-    return np.isin(numbers[: len(pairs)], numbers[len(pairs) :])
+def _pairs_in(own_rows: np.ndarray, own_values: np.ndarray, *, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """bool [P]: which of the pairs (own_rows[p], own_values[p]) are among the pairs of rows and values."""
+    distinct, numbers = np.unique(np.concatenate([own_values, values]), return_inverse=True)
+    pairs = np.concatenate([own_rows, rows]) * len(distinct) + numbers
+    return np.isin(pairs[: len(own_rows)], pairs[len(own_rows) :])
