@@ -27,6 +27,7 @@ from widedeep_kb.training.joint_batch import host_batch
 from widedeep_kb.training.piece_tokenizer import PieceTokenizer
 
 CLASSES = ("trained", "heldout", "own")
+_FACTS_STEP = 8  # numbers of facts that are about the same
 _PLAIN = PhrasingMix(own=0.0, chat=0.0, canonical=1.0, raw=0.0, corrupted=0.0)
 
 
@@ -89,13 +90,17 @@ class Asked:
         )
 
     def buckets(self, batch_size: int, *, rng: np.random.Generator | None = None) -> list[np.ndarray]:
-        """Batches of questions of similar length; in random order with `rng`, else sorted by length."""
+        """Batches of questions with similar numbers of facts and of tokens, so that little of a batch is padding.
+
+        They are in random order with `rng`, each cut from a window of 16 batches, else sorted.
+        """
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
-        lengths, size = self.lengths, len(self) if rng is None else batch_size * 8
+        size = len(self) if rng is None else batch_size * 16
+        facts = ((self.ordinals >= 0).sum(axis=1) - 1).clip(min=0) // _FACTS_STEP  # with no fact goes what has few
         parts: list[np.ndarray] = []
         for start in range(0, len(order), max(size, 1)):
             window = order[start : start + size]
-            window = window[np.argsort(lengths[window], kind="stable")]
+            window = window[np.lexsort((self.lengths[window], facts[window]))]
             parts += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
         return parts if rng is None else [parts[i] for i in rng.permutation(len(parts))]
 
