@@ -88,7 +88,7 @@ def test_guesses_follow_write_change_and_erase(memory: KnowledgeMemory) -> None:
     assert brought(memory, "Capital of Brenntiaa?") == {"Brenntia"}
     memory.write([{"subject": "São Tomé", "relation": "capital", "object": "Neves"}])  # the alias goes with the fact
     assert brought(memory, "Capital of Old Thomaslnad?") == set()
-    assert brought(memory, "Capital of Sao Tomeé?") == {"São Tomé"}
+    assert brought(memory, "Capital of Sao Tome?") == {"São Tomé"}
     memory.erase(memory.store.catalogue.find(subject="Zorvania").ordinals)
     assert brought(memory, MISSPELT) == set()
     assert len(memory.store.guesser) == 3 == len(memory.store.guesser.index)

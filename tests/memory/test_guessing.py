@@ -16,7 +16,16 @@ from widedeep_kb.memory.spelling import plain_words, spelling_vectors
 from widedeep_kb.phrasings.corruption import misspell
 from widedeep_kb.schema import facts_from_records
 
-NAMES = ("Hasbruch", "São Tomé de Quarra", "Guernsey", "Port Valdovia", "Zorvania Heights", "New Zorvania", "Mandolu")
+NAMES = (
+    "Hasbruch",
+    "São Tomé de Quarra",
+    "Guernsey",
+    "Port Valdovia",
+    "Zorvania Heights",
+    "New Zorvania",
+    "Mandolu",
+    "Lima Field",
+)
 
 
 def facts(*rows: tuple) -> pl.DataFrame:
@@ -45,6 +54,7 @@ def guesser_of(names: tuple[str, ...] = NAMES) -> NameGuesser:
         ("What is the capital of Zorvania?", None),  # two names have it
         ("What is the capital of Gernsy?", None),  # two errors in 8 letters
         ("What is the capital of Manlolu City?", "Mandolu"),
+        ("What is the capital of Mila Field?", None),  # the shared word makes it no more alike
         ("What is the capital of the port?", None),  # a common word is no damaged name
         ("What is the capital of the heights?", None),
         ("Who painted the Mona Lisa?", None),

@@ -32,16 +32,19 @@ if TYPE_CHECKING:
 
 FILE_NAME = "names.safetensors"
 LEAST_ALIKE = 0.85
-"""Least share of a name's letters that are spelled as in the question: one error in seven letters, two in fourteen."""
+"""Least share of letters that are spelled as in the question: one error in seven, two in fourteen. Those of words that
+the name and the question share count less, or every `... Airport` would be like every other."""
 LEAST_SHARE = 0.5
 """Least share of a name's letters in those of its words that are in the question, where words of it are left out and no
 other name has them."""
 GUESSED = 4
 """`Hits.stage` of facts that a guess brought."""
 _LEAST_COSINE = 0.35
-_TOP_K = 8
+TOP_K = 8
+"""Candidates of a span."""
 _MOST_WORDS = 6  # of a span
 _FAMILIAR, _FAMILIARITY = 2.0, 0.1  # words of a higher Zipf frequency are seldom typing errors: cost of each degree
+_SHARED = 0.25  # what a letter counts in words before and after those that differ
 _RARE = 3.0  # one word alone stands for a longer name if it is rarer
 _CHUNK = 65_536  # names vectorised at a time
 _CHUNKS = re.compile(r"\S+")
@@ -63,7 +66,7 @@ class Guess(NamedTuple):
     similarity: float
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
     """A run of words of question `owner`: text[begin:end]."""
 
     owner: int
@@ -78,7 +81,7 @@ class _Candidate(NamedTuple):
     is_whole: bool  # all words of the name are there, spelled alike
     similarity: float
     number: int
-    span: _Span
+    span: Span
 
 
 class NameGuesser:
@@ -158,9 +161,9 @@ class NameGuesser:
 
     def guess(self, texts: Sequence[str]) -> list[Guess | None]:
         """A guess for each question, or None."""
-        spans = [span for owner, text in enumerate(texts) for span in _spans(text, owner)]
+        spans = [span for owner, text in enumerate(texts) for span in find_spans(text, owner)]
         distinct, members = number([" ".join(span.words) for span in spans])
-        scores, numbers = self.index.search(self.vectors([text.split(" ") for text in distinct]), top_k=_TOP_K)
+        scores, numbers = self.index.search(self.vectors([text.split(" ") for text in distinct]), top_k=TOP_K)
         best: dict[int, list[_Candidate]] = {}
         for span, row in zip(spans, members.tolist(), strict=True):
             for found in numbers[row][scores[row] >= _LEAST_COSINE].tolist():
@@ -168,6 +171,10 @@ class NameGuesser:
                 if candidate is not None:
                     best.setdefault(span.owner, []).append(candidate)
         return [self._settle(text, best.get(owner, [])) for owner, text in enumerate(texts)]
+
+    def plain_name(self, number_: int) -> str:
+        """The name with this number in the index, folded and without marks."""
+        return self._plain[number_]
 
     def save(self, folder: Path) -> None:
         """Write one file into `folder`, atomically."""
@@ -211,7 +218,7 @@ class NameGuesser:
     def _vectors(self, plain: Sequence[str]) -> np.ndarray:
         return self.vectors([name.split(" ") for name in plain])
 
-    def _judge(self, span: _Span, found: int) -> _Candidate | None:
+    def _judge(self, span: Span, found: int) -> _Candidate | None:
         """What speaks for the name with this number; None where that is too little."""
         name, asked = self._plain[found], " ".join(span.words)
         words = name.split(" ")
@@ -219,11 +226,13 @@ class NameGuesser:
             is_telling = len(span.words) > 1 or zipf_frequency(asked) < _RARE
             share = sum(map(len, span.words)) / sum(map(len, words))
             return _Candidate(False, share, found, span) if is_telling else None
-        length = max(len(name), len(asked))
         odd = max((zipf_frequency(word) for word in span.words if word not in words), default=0.0)
         penalty = _FAMILIARITY * max(0.0, odd - _FAMILIAR)
+        one, other = _apart(span.words, words)
+        rest, longest = max(len(one), len(other)), max(len(asked), len(name))
+        length = rest + _SHARED * (longest - rest)
         most = int((1.0 - penalty - self.least_alike) * length + 1e-9)
-        errors = count_errors(asked, name, most=most) if most >= 0 else 0
+        errors = count_errors(one, other, most=most) if most >= 0 else 0
         return _Candidate(True, 1.0 - errors / length - penalty, found, span) if errors <= most else None
 
     def _settle(self, text: str, candidates: list[_Candidate]) -> Guess | None:
@@ -276,7 +285,7 @@ def _names_of(facts: pl.DataFrame) -> dict[str, int]:
     return counts
 
 
-def _spans(text: str, owner: int) -> Iterator[_Span]:
+def find_spans(text: str, owner: int) -> Iterator[Span]:
     """Runs of words that may be a damaged name: not all of them are common, and no function word stands at an end."""
     places, words = [], []
     for match in _CHUNKS.finditer(text):
@@ -289,7 +298,18 @@ def _spans(text: str, owner: int) -> Iterator[_Span]:
         for last in range(first, min(len(places), first + _MOST_WORDS)):
             found = tuple(word for part in words[first : last + 1] for word in part)
             if found and _may_be_name(found):
-                yield _Span(owner, begin, places[last][1], found)
+                yield Span(owner, begin, places[last][1], found)
+
+
+def _apart(one: Sequence[str], other: Sequence[str]) -> tuple[str, str]:
+    """Both names from the first word that differs to the last."""
+    first, last = 0, 0
+    shortest = min(len(one), len(other))
+    while first < shortest and one[first] == other[first]:
+        first += 1
+    while last < shortest - first and one[-1 - last] == other[-1 - last]:
+        last += 1
+    return " ".join(one[first : len(one) - last]), " ".join(other[first : len(other) - last])
 
 
 def _may_be_name(words: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ import torch
 FLAT_LIMIT = 100_000
 """Names up to which all of them are compared; beyond, those in the cells nearest to the query."""
 _CELL = 512  # names in a cell on average, when the cells are made
-_NUM_PROBES = 64
+_NUM_PROBES = 128
 _GROWTH = 4  # cells are made anew when there are so many times more names
 _LEAST_SAMPLES = 39  # a cell, faiss's own least
 
@@ -79,7 +79,7 @@ class SemanticIndex:
         if sample is None:
             raise ValueError(f"an index of {num_planned} names takes a sample of their vectors")
         num_cells = max(1, min(num_planned // _CELL, len(sample) // _LEAST_SAMPLES))
-        self._index = faiss.IndexIVFScalarQuantizer(faiss.IndexFlatIP(dim), dim, num_cells, kind.QT_8bit, metric)
+        self._index = faiss.IndexIVFScalarQuantizer(faiss.IndexFlatIP(dim), dim, num_cells, kind.QT_fp16, metric)
         self._index.train(np.ascontiguousarray(sample))
         self._index.nprobe = min(num_cells, _NUM_PROBES)
 

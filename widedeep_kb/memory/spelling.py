@@ -19,7 +19,7 @@ from widedeep_kb.word_statistics import content_weight
 
 NameVectors = Callable[[Sequence[Sequence[str]]], np.ndarray]
 """Names as plain words -> float32 [N, D] of unit length."""
-_DIM = 256
+_DIM = 128
 _RUNS = (2, 3)
 
 
