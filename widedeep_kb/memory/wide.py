@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from widedeep_kb.memory.gather import gather_rows
 from widedeep_kb.memory.row_trainer import MAX_CUDA_DIM, RowTrainer
 from widedeep_kb.memory.rows import RowAllocator
 
@@ -206,11 +207,11 @@ class WideTable(nn.Module):
             ValueError: a row out of range or not live.
         """
         self.check_live(row_ids)
-        return self.weight.index_select(0, row_ids).float()
+        return gather_rows(self.weight, row_ids, dtype=torch.float32)
 
     def known_rows(self, row_ids: Tensor) -> Tensor:
         """Float32 [N, D] of rows (int64 [N]) that the caller knows to be live: no GPU is waited for to check them."""
-        return self.weight.index_select(0, row_ids).float()
+        return gather_rows(self.weight, row_ids, dtype=torch.float32)
 
     def ahead(self) -> AbstractContextManager[Pending | None]:
         """Rows looked up inside the `with` block may still be on their way behind it, if it yields what to wait for."""
