@@ -131,7 +131,8 @@ def plan_text(plan: MemoryPlan, load: Load, room: Room) -> str:
         total = sum(tier.num_bytes for tier in plan.tiers if tier.is_on_gpu == is_on_gpu)
         lines.append(f"{name:<{width}}        {total:>18,} bytes a rank")
     if plan.predictions:
-        lines += ["", f"look-up of {load.facts_per_question} facts a question, predicted ({H100.name}; {H100.source}):"]
+        measured = f"{H100.name}; {H100.source}" if room.num_devices else H100.cpu_source
+        lines += ["", f"look-up of {load.facts_per_question} facts a question, predicted ({measured}):"]
         if room.num_devices > 1:
             lines.append("  the exchange between GPUs is an estimate, not measured")
         if plan.hit_rate < 1:

@@ -35,7 +35,8 @@ class Machine:
         copied: rows gathered by 16 CPU cores into page-locked memory, then copied.
         nvlink: rows exchanged between the GPUs of one machine; an estimate.
         cpu: rows gathered in the CPU's own memory by one thread of another machine, and converted.
-        source: the command that measured them.
+        source: what measured them on the GPU.
+        cpu_source: what `cpu` is of.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Machine:
     nvlink: Lane
     cpu: Lane
     source: str
+    cpu_source: str
 
 
 H100 = Machine(
@@ -55,8 +57,9 @@ H100 = Machine(
     cache=Lane(0.44, 21e9),
     copied=Lane(0.11, 17.5e9),
     nvlink=Lane(0.05, 200e9),
-    cpu=Lane(0.02, 10e9),
+    cpu=Lane(0.02, 2e9),
     source="benchmarks/bench_cached_rows.py",
+    cpu_source="one thread of a busy x86-64 core, an upper bound",
 )
 
 
