@@ -111,7 +111,7 @@ def plan_values(plan: MemoryPlan) -> dict[str, object]:
 def plan_text(plan: MemoryPlan, load: Load, room: Room) -> str:
     """The plan as lines of text."""
     from widedeep_kb.memory.cached_rows import CACHE_FROM_ROWS
-    from widedeep_kb.memory.tier_costs import H100
+    from widedeep_kb.memory.tier_costs import FIND_MS, H100
 
     place = f"{room.num_devices} GPU of {gigabytes(room.device_bytes)} each, " if room.num_devices else "no GPU, "
     lines = [
@@ -143,6 +143,9 @@ def plan_text(plan: MemoryPlan, load: Load, room: Room) -> str:
         lines += [
             f"  {count:>5,} at once: {ms:.3f} ms, {ms / count:.4f} ms a question" for count, ms in plan.predictions
         ]
+        lines.append(
+            f"  before it, finding the facts in a question's text: {FIND_MS} ms on a busy CPU core (bench_keys.py)"
+        )
     return "\n".join(lines)
 
 

@@ -63,6 +63,9 @@ H100 = Machine(
 )
 
 
+FIND_MS = 0.44  # a question's text to its facts, among 100,000 keys on a busy core: benchmarks/bench_keys.py
+
+
 def gpu_ms(num_rows: float, *, row_bytes: int, out_bytes: int, machine: Machine = H100) -> float:
     """Rows in GPU memory: read, converted to float32 (`out_bytes` a row) and written."""
     return machine.gpu.ms(num_rows * (row_bytes + out_bytes))
