@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from widedeep_kb import facts as facts_module
 from widedeep_kb.facts import Changes, FactCatalogue
 from widedeep_kb.schema import FACT_SCHEMA, fact_id, facts_from_records, normalise_text, read_facts
 from widedeep_kb.segment import words
@@ -236,8 +237,13 @@ def test_an_export_is_read_back_equal(tmp_path: Path, records: list[dict[str, st
 pairs = st.tuples(st.sampled_from("ab"), st.sampled_from("rs"), st.sampled_from("xyz"), st.sampled_from([None, "src"]))
 
 
+@pytest.mark.parametrize("size", [facts_module.SEGMENT, 3])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.lists(pairs, min_size=1, max_size=4), st.sampled_from(["replace", "extend"])), max_size=5))
-def test_writes_agree_with_a_dictionary(writes: list[tuple[list[tuple[str, str, str, str | None]], str]]) -> None:
+def test_writes_agree_with_a_dictionary(
+    monkeypatch: pytest.MonkeyPatch, size: int, writes: list[tuple[list[tuple[str, str, str, str | None]], str]]
+) -> None:
+    monkeypatch.setattr(facts_module, "SEGMENT", size)
     catalogue, model, dealt = FactCatalogue(), dict[tuple[str, str, str], str | None](), set[int]()
     for values, mode in writes:
         first = {key: source for *key_parts, source in reversed(values) for key in [tuple(key_parts)]}
@@ -252,3 +258,29 @@ def test_writes_agree_with_a_dictionary(writes: list[tuple[list[tuple[str, str, 
         rows = catalogue.rows(catalogue.alive())
         live = {(s, r, o): src for s, r, o, src in rows.select("subject", "relation", "object", "source").iter_rows()}
         assert live == model and len(catalogue) == len(model)
+
+
+def test_segments_keep_what_one_frame_keeps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(facts_module, "SEGMENT", 7)
+    monkeypatch.setattr(facts_module, "_MAX_CHUNKS", 2)
+    catalogue, expected = FactCatalogue(), dict[int, str]()
+    rng = np.random.default_rng(0)
+    for step in range(60):
+        values = [f"o{step}-{i}" for i in range(rng.integers(1, 12))]
+        added = add(catalogue, *(fact(f"s{value}", "r", value) for value in values)).added
+        expected |= dict(zip(added.tolist(), values, strict=True))
+        gone = rng.permutation(catalogue.alive())[: rng.integers(0, 10)]
+        removed = catalogue.remove(gone)
+        assert removed["object"].to_list() == [expected.pop(o) for o in sorted(gone.tolist())]
+        assert catalogue.alive().tolist() == sorted(expected) and len(catalogue) == len(expected)
+        asked = rng.choice(catalogue.alive(), size=20) if expected else np.zeros(0, np.int64)
+        assert catalogue.rows(asked)["object"].to_list() == [expected[o] for o in asked.tolist()]
+        assert catalogue.rows(asked).columns == ["ordinal", *FACT_SCHEMA]
+    assert max(segment.height for segment in catalogue._segments) <= 7
+    catalogue.save(tmp_path / "facts.parquet")
+    loaded = FactCatalogue.load(tmp_path / "facts.parquet")
+    assert loaded.rows(loaded.alive()).equals(catalogue.rows(catalogue.alive()))
+    dead = sorted(set(range(catalogue.next_ordinal)) - set(expected))
+    for ordinal in (-1, dead[0], dead[-1], catalogue.next_ordinal):
+        with pytest.raises(ValueError, match=f"ordinal {ordinal}$"):
+            catalogue.rows(np.array([*list(expected)[:3], ordinal]))

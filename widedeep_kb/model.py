@@ -168,7 +168,7 @@ class KnowledgeMemory:
         Raises:
             ValueError: a fact is malformed, its value is longer than 64 tokens, or its subject has no word.
         """
-        changes = self.store.catalogue.preview(as_facts(facts), mode=mode)
+        changes = self.store.preview(as_facts(facts), mode=mode)
         rows, encoded = self.rows_for(changes.added_rows, progress=progress)
         self.store.change(changes, rows, num_rows=encoded.num_rows)
         return WriteReport(len(changes.added), len(changes.removed), changes.unchanged)

@@ -44,7 +44,7 @@ def num_rows_of(text: str) -> int:
 
 def write(store: FactStore, frame: pl.DataFrame, *, mode: str = "replace") -> None:
     """Catalogue and rows of facts, as `KnowledgeMemory.write` does it."""
-    changes = store.catalogue.preview(frame, mode=mode)
+    changes = store.preview(frame, mode=mode)
     objects = changes.added_rows["object"].to_list()
     counts = np.array([num_rows_of(o) for o in objects], dtype=np.int64)
     rows = [row_of(o, i) for o, n in zip(objects, counts.tolist(), strict=True) for i in range(n)]
@@ -163,7 +163,7 @@ def test_a_change_that_cannot_be_whole_changes_nothing(store: FactStore, monkeyp
     with pytest.raises(ValueError, match=r"has no word to be found by: '\?'"):
         write(store, facts(*REPLACING, ("?", "port", "1")))
     assert state_of(store) == before
-    changes = store.catalogue.preview(facts(*REPLACING))
+    changes = store.preview(facts(*REPLACING))
     for rows, said in ((torch.full((2, WIDTH), 1e6), "not finite"), (torch.zeros(3, WIDTH), "values must be")):
         with pytest.raises(ValueError, match=said):
             store.change(changes, rows, num_rows=np.ones(2, dtype=np.int64))
@@ -277,3 +277,21 @@ def test_files_of_two_states_are_refused(store: FactStore, tmp_path: Path) -> No
     (tmp_path / "b" / ROWS_FILE).replace(tmp_path / "a" / ROWS_FILE)
     with pytest.raises(ValueError, match="rows for 5 facts, catalogue of 4"):
         FactStore.load(tmp_path / "a", WIDTH, word_vectors=word_vectors)
+
+
+def test_a_preview_by_subject_is_that_of_all_facts() -> None:
+    rng = np.random.default_rng(1)
+    store = FactStore(WIDTH, word_vectors=word_vectors)
+    for step in range(40):
+        frame = facts(
+            *((f"S{rng.integers(6)}", f"r{rng.integers(3)}", f"o{rng.integers(4)}") for _ in range(rng.integers(1, 6)))
+        )
+        mode = ("replace", "extend")[step % 2]
+        one, other = store.preview(frame, mode=mode), store.catalogue.preview(frame, mode=mode)
+        for name in ("added", "removed"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        assert one.removed_rows.equals(other.removed_rows) and one.added_rows.equals(other.added_rows)
+        assert one.unchanged == other.unchanged
+        write(store, frame, mode=mode)
+        if step % 5 == 4:
+            store.erase(rng.permutation(store.catalogue.alive())[:2])

@@ -71,7 +71,7 @@ def preview(memory: KnowledgeMemory, facts: pl.DataFrame, *, mode: str) -> int:
     """
     from widedeep_kb.memory.encoding import encode_frame
 
-    changes = memory.store.catalogue.preview(facts, mode=mode)
+    changes = memory.store.preview(facts, mode=mode)
     encode_frame(memory.lm.tokenizer, changes.added_rows, end_id=memory.lm.newline_id)
     print_lines(fact_lines(changes.removed_rows, mark="-") + fact_lines(changes.added_rows, mark="+"))
     counts = f"{len(changes.added)} to add, {len(changes.removed)} to remove, {changes.unchanged} unchanged"

@@ -75,6 +75,11 @@ def load_arrays(path: Path, *, is_mapped: bool = True) -> dict[str, np.ndarray]:
     return arrays if is_mapped else {name: array.copy() for name, array in arrays.items()}
 
 
+def part_of(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with `name.`, without it."""
+    return {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
+
+
 def _view(buffer: mmap.mmap, entry: dict, base: int) -> np.ndarray:
     dtype = np.dtype(_DTYPES[entry["dtype"]])
     first, last = entry["data_offsets"]

@@ -95,6 +95,12 @@ class Cues:
     checks: np.ndarray
     weights: np.ndarray
 
+    def slice(self, first: int, last: int) -> "Cues":
+        """Cues at the words first to last - 1, counted from first."""
+        part = slice(*np.searchsorted(self.positions, [first, last]))
+        positions = self.positions[part] - first
+        return Cues(positions, self.lengths[part], self.keys[part], self.checks[part], self.weights[part])
+
 
 class Relations:
     """The distinct relation strings of the live facts."""

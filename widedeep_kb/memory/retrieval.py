@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from widedeep_kb.keys import combine, encode
-from widedeep_kb.memory.array_file import load_arrays, save_arrays
+from widedeep_kb.keys import combine, encode, hash_words
+from widedeep_kb.memory.array_file import load_arrays, part_of, save_arrays
 from widedeep_kb.memory.evidence import Batch, changes, control, match_cues, settle_spans
 from widedeep_kb.memory.index import ExactIndex
-from widedeep_kb.memory.relations import Cues, Relations, WordVectors, hashed_word_vectors
+from widedeep_kb.memory.relations import Relations, WordVectors, hashed_word_vectors
 from widedeep_kb.memory.subjects import SubjectHits, Subjects
 from widedeep_kb.memory.wording import NUM_WORDING, describe_wording
 
@@ -154,6 +154,11 @@ class Retriever:
         self._relations.release(relation_ids)
         self._namings[ordinals], self._fact_relations[ordinals] = -1, -1
 
+    def ordinals_of(self, subject_ids: Sequence[str]) -> np.ndarray:
+        """int64, ascending: the facts of subjects."""
+        hashes = hash_words(list(dict.fromkeys(subject_ids)))
+        return np.unique(self._facts.lookup(hashes[:, 0], hashes[:, 1]).values)
+
     def namings_of(self, ordinals: np.ndarray) -> np.ndarray:
         """int32, of the same shape: a number for each fact's subject, -1 where the ordinal is -1."""
         return np.where(ordinals >= 0, self._namings[ordinals], -1) if len(self._namings) else ordinals.astype(np.int32)
@@ -191,7 +196,7 @@ class Retriever:
             batch = Batch(
                 encoded.slice(first, last),
                 lexicon,
-                cues=_slice_cues(cues, encoded.offsets[first], encoded.offsets[last]),
+                cues=cues.slice(encoded.offsets[first], encoded.offsets[last]),
                 questions=questions[first:last] - begin,
                 turn_weights=_OLDER_TURN ** ages[first:last],
             )
@@ -240,10 +245,10 @@ class Retriever:
             raise ValueError(f"{path}: retrieval version {meta['version']}, this release reads 1 to {_VERSION}")
         result = cls(meta["budget"] if budget is None else budget, word_vectors=word_vectors)
         result._namings, result._fact_relations = arrays["namings"], arrays["fact_relations"]
-        result._subjects = Subjects.from_arrays(_part(arrays, "subjects"))
-        result._relations = Relations.from_arrays(_part(arrays, "relations"), word_vectors)
-        result._facts = ExactIndex.from_arrays(_part(arrays, "facts"))
-        result._crosses = ExactIndex.from_arrays(_part(arrays, "crosses"))
+        result._subjects = Subjects.from_arrays(part_of(arrays, "subjects"))
+        result._relations = Relations.from_arrays(part_of(arrays, "relations"), word_vectors)
+        result._facts = ExactIndex.from_arrays(part_of(arrays, "facts"))
+        result._crosses = ExactIndex.from_arrays(part_of(arrays, "crosses"))
         return result
 
     def _lookup_batch(self, batch: Batch, out: Hits) -> None:
@@ -385,17 +390,3 @@ def _ranks(questions: np.ndarray, is_ranked: np.ndarray) -> np.ndarray:
     """int64: place of each ranked row among those of its question (`questions` ascends); past every end for others."""
     before = np.cumsum(is_ranked) - is_ranked
     return before - before[np.searchsorted(questions, questions)] + np.where(is_ranked, 0, len(questions))
-
-
-def _part(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """Arrays whose names begin with `name.`, without it."""
-    return {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
-
-
-def _slice_cues(cues: Cues, first: int, last: int) -> Cues:
-    """Cues at the words first to last - 1, counted from first."""
-    begin, end = np.searchsorted(cues.positions, [first, last])
-    part = slice(begin, end)
-    return Cues(
-        cues.positions[part] - first, cues.lengths[part], cues.keys[part], cues.checks[part], cues.weights[part]
-    )

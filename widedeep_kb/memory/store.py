@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from widedeep_kb.facts import Changes, FactCatalogue
+from widedeep_kb.facts import Changes, FactCatalogue, check_schema
 from widedeep_kb.memory.cached_rows import Pending, load_table, within_budget
 from widedeep_kb.memory.guessing import FILE_NAME as NAMES_FILE
 from widedeep_kb.memory.guessing import GUESSED, NameGuesser, add_guesses
@@ -128,11 +129,21 @@ class FactStore:
         """Live facts."""
         return len(self.catalogue)
 
+    def preview(self, facts: pl.DataFrame, *, mode: Literal["replace", "extend"] = "replace") -> Changes:
+        """What a write would do (see `FactCatalogue.preview`); only facts of the same subjects are gone through.
+
+        Raises:
+            ValueError: another mode or schema, or a fact_id given twice.
+        """
+        check_schema(facts)
+        among = self.retriever.ordinals_of(facts["subject_id"].to_list())
+        return self.catalogue.preview(facts, mode=mode, among=among)
+
     def change(self, changes: Changes, rows: Tensor, *, num_rows: np.ndarray) -> None:
         """Add facts with their rows, findable, and drop what they replace; whole or not at all.
 
         Args:
-            changes: from `catalogue.preview`, with nothing changed in between; n facts are added.
+            changes: from `preview`, with nothing changed in between; n facts are added.
             rows: [sum(num_rows), D], of the added facts, fact after fact.
             num_rows: int64 [n].
 

@@ -25,6 +25,7 @@ from widedeep_kb.keys import (
     text_keys,
     word_variants,
 )
+from widedeep_kb.memory.array_file import part_of
 from widedeep_kb.memory.index import ExactIndex
 from widedeep_kb.memory.key_counts import KeyCounts
 from widedeep_kb.segment import is_unspaced
@@ -209,14 +210,10 @@ class Subjects:
         result = cls()
         result.hashes, result._own_keys = arrays["hashes"], arrays["own_keys"]
         result._counts, result._lengths = arrays["counts"], arrays["lengths"]
-        parts = {
-            name: {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
-            for name in (*_INDEXES, "words")
-        }
         result.forms, result._forms_of, result._words_of, result._numbers = (
-            ExactIndex.from_arrays(parts[name]) for name in _INDEXES
+            ExactIndex.from_arrays(part_of(arrays, name)) for name in _INDEXES
         )
-        result._words = KeyCounts.from_arrays(parts["words"])
+        result._words = KeyCounts.from_arrays(part_of(arrays, "words"))
         return result
 
     def _append(self, namings: list[tuple], *, own: np.ndarray) -> np.ndarray:
