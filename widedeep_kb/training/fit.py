@@ -102,6 +102,8 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
     on_gpu = module.memory.lm.device.type == "cuda"
     if on_gpu and config.cuda_graphs:
         module.use_graphs()
+    if config.compile_layers:
+        module.compile_loss()
     validation = questions.validation(config.num_validation)
     validate_every = min(config.validate_every, config.steps)
     trainer = pl.Trainer(

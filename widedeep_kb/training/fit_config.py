@@ -34,7 +34,7 @@ class FitConfig:
         seed: of new weights, questions and order.
         log_dir: gets a folder a run with config, metrics and checkpoint.
         num_workers: processes that make batches; 0 = a thread of this one, which is enough for a CPU.
-        compile_layers: run the LLM's layers through `torch.compile`: faster on a GPU after a minute's compilation.
+        compile_layers: run the LLM's layers and the loss through `torch.compile`: faster on a GPU, after a minute.
         cuda_graphs: on a GPU, record each shape of batch once and replay it: a small LLM's host is too slow otherwise.
         wandb: log to Weights & Biases as well, offline.
         resume_from: checkpoint (last.ckpt) of an interrupted run with the same settings and the same facts.

@@ -41,6 +41,7 @@ class JointModule(pl.LightningModule):
         self.trainer_of_rows = memory.store.table.trainable(config.row_lr, eps=config.row_eps)
         self.losses: list[Tensor] = []  # of each step, detached
         self._graphed: GraphedPass | None = None
+        self._answer_loss = _answer_loss
         self._right: list[tuple[Tensor, Tensor]] = []
 
     def dense_groups(self) -> list[dict[str, object]]:
@@ -66,7 +67,7 @@ class JointModule(pl.LightningModule):
         self.reader.requires_grad_(True).eval()
         for parameter in self.reader.parameters():
             parameter.grad = None
-        self._graphed = None
+        self._graphed, self._answer_loss = None, _answer_loss
 
     def rows(self, batch: JointBatch, *, is_learning: bool = False) -> Tensor:
         """Rows [B, R, D] float32 from the table, zeros where there is none; the asked facts' learn if `is_learning`.
@@ -87,7 +88,7 @@ class JointModule(pl.LightningModule):
     def answer_logits(
         self, batch: JointBatch, rows: Tensor | None, *, use_deep: bool
     ) -> tuple[Tensor, Tensor, Observed]:
-        """Logits [P, vocabulary] float32 and true tokens [P] at answer positions, and where attention went."""
+        """Logits [P, vocabulary] and true tokens [P] at answer positions, and where attention went."""
         lm = self.memory.lm
         if rows is None:
             hidden, observed = self._pass(batch.input_ids, use_deep=use_deep)
@@ -96,7 +97,7 @@ class JointModule(pl.LightningModule):
             is_graphed = self._graphed is not None and use_deep == self.config.deep and torch.is_grad_enabled()
             hidden, observed = self._graphed(given) if is_graphed else self._read(given, use_deep=use_deep)
         answering = hidden.flatten(0, 1).index_select(0, batch.answer_places)
-        return lm.output_head(answering).float(), batch.answer_tokens, observed
+        return lm.output_head(answering), batch.answer_tokens, observed
 
     def use_graphs(self) -> None:
         """From now on training steps replay CUDA graphs of the pass through LLM and memory (see `GraphedPass`).
@@ -105,6 +106,13 @@ class JointModule(pl.LightningModule):
         """
         autocast = torch.bfloat16 if self.memory.lm.device.type == "cuda" else None
         self._graphed = GraphedPass(partial(self._read, use_deep=self.config.deep), self.reader, autocast=autocast)
+
+    def compile_loss(self) -> None:
+        """From now on the loss over the vocabulary is compiled: no float32 copy of the logits is made.
+
+        `release` ends it.
+        """
+        self._answer_loss = torch.compile(_answer_loss, dynamic=True)
 
     def _read(self, given: PassInput, *, use_deep: bool) -> tuple[Tensor, Observed]:
         """Hidden states [B, T, H] of the LLM with the memory given, and where attention went."""
@@ -120,7 +128,7 @@ class JointModule(pl.LightningModule):
         """The whole loss and, alone, the answer's cross-entropy (detached)."""
         rows = self.rows(batch, is_learning=True) if self.config.wide else None
         logits, labels, observed = self.answer_logits(batch, rows, use_deep=use_deep)
-        answer = F.cross_entropy(logits, labels) if len(labels) else logits.sum() * 0
+        answer = self._answer_loss(logits, labels) if len(labels) else logits.sum() * 0
         total = answer
         if self.config.evidence_weight and observed.wide and len(batch.learning_rows):
             total = total + self.config.evidence_weight * evidence_loss(observed.wide, batch)
@@ -193,6 +201,11 @@ class JointModule(pl.LightningModule):
     def _table_tensors(self) -> dict[str, Tensor]:
         table = self.memory.store.table
         return {"rows": table.weight, "momentum": table.momentum, "is_live": table.is_live}
+
+
+def _answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy in float32 of logits [P, vocabulary] and true tokens [P]."""
+    return F.cross_entropy(logits.float(), labels)
 
 
 def all_right(batch: JointBatch, predicted: Tensor) -> Tensor:
