@@ -24,6 +24,7 @@ from torch import Tensor
 
 from widedeep_kb.lm import FrozenLM, load_lm
 from widedeep_kb.memory.cached_rows import STATE_BYTES, CachedRows, RowCache, num_cached_rows
+from widedeep_kb.memory.gather import gather_rows
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.memory.tier_costs import cached_ms, copied_ms, gpu_ms, host_ms, lru_hit_rate
@@ -113,9 +114,9 @@ class Ways:
         """Name -> look-up of row numbers on `device`, float32 [N, D]."""
         host = next(iter(self.caches.values())).rows
         return {
-            "all rows on the GPU": lambda ids: self.on_gpu.index_select(0, ids).float(),
+            "all rows on the GPU": lambda ids: gather_rows(self.on_gpu, ids, dtype=torch.float32),
             "host rows, copied through pinned memory": self.through_pinned,
-            "host rows, read over PCIe by the gather": lambda ids: host.index_select(0, ids).float(),
+            "host rows, read over PCIe by the gather": lambda ids: gather_rows(host, ids, dtype=torch.float32),
             **{f"host rows, cache of {ratio:.0%}": cache.lookup for ratio, cache in self.caches.items()},
         }
 
@@ -259,7 +260,7 @@ class Passes:
         }
 
     def _gathered(self, row_ids: Tensor) -> Tensor:
-        return self.ways.on_gpu.index_select(0, row_ids).float().view(self.shape)
+        return gather_rows(self.ways.on_gpu, row_ids, dtype=torch.float32).view(self.shape)
 
     def _after(self, table: CachedRows, row_ids: Tensor) -> Tensor:
         return self._pass(Binding(rows=table.known_rows(row_ids).view(self.shape)))
