@@ -193,18 +193,20 @@ def _claim(flat: np.ndarray, keys: np.ndarray, words: np.ndarray, stored: np.nda
 
 
 @njit(nogil=True, cache=True)
-def _replace(flat: np.ndarray, keys: np.ndarray, words: np.ndarray) -> None:
-    num_buckets = np.uint64(len(flat)) // _SIZE
+def _replace(flat: np.ndarray, keys: np.ndarray, words: np.ndarray) -> int:
+    num_buckets, num_found = np.uint64(len(flat)) // _SIZE, 0
     for i in range(len(keys)):
         _prefetch(flat, _line(keys[min(i + _AHEAD, len(keys) - 1)], num_buckets))
         line = _line(keys[i], num_buckets)
-        while _match(flat, line, keys[i]) == _ZERO:
+        while _match(flat, line, keys[i]) == _ZERO and _is_full(flat, line):
             line = _next(line, num_buckets)
         for place in range(line, line + _WIDTH):
             if flat[place] == keys[i] and flat[place + _WIDTH] != _ZERO:
                 flat[place + _WIDTH] = words[i]
                 flat[place] = keys[i] if words[i] != _ZERO else _DELETED
+                num_found += 1
                 break
+    return num_found
 
 
 @njit(nogil=True, cache=True)
@@ -268,9 +270,9 @@ def claim(table: np.ndarray, keys: np.ndarray, words: np.ndarray) -> tuple[np.nd
     return stored, int(_claim(table.reshape(-1), np.ascontiguousarray(keys), np.ascontiguousarray(words), stored))
 
 
-def replace(table: np.ndarray, keys: np.ndarray, words: np.ndarray) -> None:
+def replace(table: np.ndarray, keys: np.ndarray, words: np.ndarray) -> int:
     """As `bucket_table.replace`."""
-    _replace(table.reshape(-1), np.ascontiguousarray(keys), np.ascontiguousarray(words))
+    return _replace(table.reshape(-1), np.ascontiguousarray(keys), np.ascontiguousarray(words))
 
 
 def move(table: np.ndarray, new: np.ndarray) -> None:

@@ -118,12 +118,18 @@ def claim(table: np.ndarray, keys: np.ndarray, words: np.ndarray) -> tuple[np.nd
     return stored, num_filled
 
 
-def replace(table: np.ndarray, keys: np.ndarray, words: np.ndarray) -> None:
-    """Set the words (uint64 [Q]) of keys that are present, each once; a word of 0 deletes its key."""
+def replace(table: np.ndarray, keys: np.ndarray, words: np.ndarray) -> int:
+    """Set the words (uint64 [Q]) of those keys that are present; a word of 0 deletes its key.
+
+    A repeated key must have equal words. Returns how many keys were present, each counted once if it is deleted.
+    """
     places = _places(table, keys)
+    places, words = places[places >= 0], words[places >= 0]
     flat = table.reshape(-1)
     flat[places + WIDTH] = words
-    flat[places[words == 0]] = DELETED
+    gone = np.unique(places[words == 0])
+    flat[gone] = DELETED
+    return len(gone) + int(np.count_nonzero(words))
 
 
 def move(table: np.ndarray, new: np.ndarray) -> None:

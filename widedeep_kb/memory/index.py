@@ -133,8 +133,7 @@ class ExactIndex:
         ordinals = ordinals.astype(np.int64)
         words = self._operations.find_words(self._table, keys)
         is_whole = (words != 0) & (words == _inline(words, ordinals)) & (words & _POOLED == 0)
-        gone = np.unique(keys[is_whole])
-        self._forget(gone)
+        num_gone = self._forget(keys[is_whole])
         is_pooled = words & _POOLED != 0
         unique, inverse = np.unique(keys[is_pooled], return_inverse=True)
         words = self._operations.find_words(self._table, unique)
@@ -142,7 +141,7 @@ class ExactIndex:
         keep = ~_pairs_in(current.rows, current.values, rows=inverse, values=ordinals[is_pooled])
         if not keep.all():
             self._set(unique, words, rows=current.rows[keep], values=current.values[keep])
-        return len(gone) + int(np.count_nonzero(~keep))
+        return num_gone + int(np.count_nonzero(~keep))
 
     def compact(self) -> None:
         """Make the table and the pool as small as they are made at first."""
@@ -216,10 +215,11 @@ class ExactIndex:
         stored = self.lookup(keys[place : place + 1]).values[0]
         raise ValueError(f"hash collision: {new} has the key {key} of stored ordinal {stored}")
 
-    def _forget(self, keys: np.ndarray) -> None:
-        """Delete keys that are present, each once."""
-        self._operations.replace(self._table, keys, np.zeros(len(keys), np.uint64))
-        self._num_live -= len(keys)
+    def _forget(self, keys: np.ndarray) -> int:
+        """Delete keys, and return how many were present."""
+        num_gone = self._operations.replace(self._table, keys, np.zeros(len(keys), np.uint64))
+        self._num_live -= num_gone
+        return num_gone
 
     def _extend(self, keys: np.ndarray, ordinals: np.ndarray) -> None:
         """Add pairs whose keys are present."""
