@@ -119,6 +119,13 @@ def test_sorted_arrays_of_the_first_release_are_converted(engine: str) -> None:
     assert set(index.arrays()) == {"table", "pool", "counts"}
 
 
+def test_the_engine_is_numba_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "find_spec", lambda name: None)
+    assert index_module.default_engine.__wrapped__() == "numpy"
+    monkeypatch.setattr(index_module, "find_spec", lambda name: name == "numba")
+    assert index_module.default_engine.__wrapped__() == "numba"
+
+
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(ValueError, match="'cython'"):
         ExactIndex(engine="cython")
