@@ -185,7 +185,10 @@ def bench_steps(memory: KnowledgeMemory, questions: Questions, config: FitConfig
             noise = difference(eager, batches[0], expected=expected)
             with layers_of(memory, kind):
                 steps = Steps(memory, sized, graphs="+graph" in kind, compiles_loss="+loss" in kind)
-                wrong = difference(steps, batches[0], expected=expected)
+                started = time.perf_counter()
+                wrong = difference(steps, batches[0], expected=expected) | {
+                    "start_s": round(time.perf_counter() - started, 1)
+                }
                 found = steps.measure(batches)
                 rate, flops = size / found["flow"] * 1e3, work / args.steps / found["flow"] * 1e3
                 tell(what="steps", batch_size=size, layers=kind, questions_per_s=round(rate), **wrong, **found)

@@ -17,7 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-MAX_TOKENS = 64
+MAX_TOKENS = 128
 _SPECIAL_MASKS = ("attention_mask", "local_size", "use_vmap", "allow_is_bidirectional_skip")
 
 
