@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from widedeep_kb.memory.bucket_table import DELETED, MAX_INLINE, MAX_LOAD, POOLED, WIDTH, empty_table
-from widedeep_kb.memory.index import ExactIndex, buckets_for
+from widedeep_kb.memory.index import ExactIndex, buckets_for, is_worth_compacting
 
 _LOW = (1 << 32) - 1
 
@@ -111,7 +111,12 @@ class GpuIndex:
         return result
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What `ExactIndex.arrays()` gives: for a file, or `ExactIndex.from_arrays`."""
+        """What `ExactIndex.arrays()` gives: for a file, or `ExactIndex.from_arrays`; compacted as there."""
+        if (
+            is_worth_compacting(len(self._table), self._num_live, self._num_used)
+            or self._pool_waste > self._pool_size // 5
+        ):
+            self.compact()
         return {
             "table": self._table.cpu().numpy().view(np.uint64),
             "pool": self._pool[: self._pool_size].cpu().numpy(),

@@ -158,8 +158,10 @@ class ExactIndex:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The index as named arrays, for a file shared with others; compacted if that saves a fifth or more."""
-        least = buckets_for(self._num_live) / len(self._table)
-        if least < LOAD or self._num_used > 1.2 * self._num_live or self._pool_waste > self._pool_size // 5:
+        if (
+            is_worth_compacting(len(self._table), self._num_live, self._num_used)
+            or self._pool_waste > self._pool_size // 5
+        ):
             self.compact()
         counts = np.array([self._num_live, self._num_used, self._pool_waste], np.int64)
         return {"table": self._table, "pool": self._pool[: self._pool_size], "counts": counts}
@@ -298,6 +300,11 @@ def _inline(checks: np.ndarray, ordinals: np.ndarray) -> np.ndarray:
 def buckets_for(num_keys: int) -> int:
     """Buckets of a table that is made for `num_keys`."""
     return max(_MIN_BUCKETS, -int(-num_keys / LOAD // WIDTH))
+
+
+def is_worth_compacting(num_buckets: int, num_live: int, num_used: int) -> bool:
+    """Whether a table is a fifth larger than one made for its keys, or a fifth of its keys are deleted ones."""
+    return buckets_for(num_live) < LOAD * num_buckets or num_used > 1.2 * num_live
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:
