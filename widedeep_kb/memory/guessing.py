@@ -260,14 +260,16 @@ def add_guesses(hits: Hits, texts: Sequence[str], *, guesser: NameGuesser, retri
     """
     missed = np.flatnonzero((hits.ordinals < 0).all(axis=1)).tolist()
     guesses = guesser.guess([texts[row] for row in missed])
-    rows = [row for row, guess in zip(missed, guesses, strict=True) if guess is not None]
-    if not rows:
+    rows = np.array([row for row, guess in zip(missed, guesses, strict=True) if guess is not None], np.int64)
+    if not len(rows):
         return hits
     found = retriever.lookup([guess.text for guess in guesses if guess is not None])
-    found = found._replace(stage=np.where(found.ordinals >= 0, GUESSED, found.stage).astype(np.int8))
+    is_found = found.ordinals >= 0
+    is_hit = is_found.any(axis=1)  # a name that is a common word may still be refused
     result = Hits(*(column.copy() for column in hits))
     for column, others in zip(result, found, strict=True):
-        column[rows] = others
+        column[rows[is_hit]] = others[is_hit]
+    result.stage[rows[is_hit]] = np.where(is_found[is_hit], GUESSED, 0)
     return result
 
 
