@@ -36,6 +36,7 @@ DTYPE = torch.float16
 SKEWS = {"uniform": 0.0, "zipf": 1.0}
 WARM_UP = 32_768  # rows of a look-up that fills the caches
 NUM_CHECKED = 4096
+NUM_UNCACHED = 4  # ways without a cache
 ROWS_PER_PROMPT = 32
 
 
@@ -116,7 +117,8 @@ class Ways:
         return {
             "all rows on the GPU": lambda ids: gather_rows(self.on_gpu, ids, dtype=torch.float32),
             "host rows, copied through pinned memory": self.through_pinned,
-            "host rows, read over PCIe by the gather": lambda ids: gather_rows(host, ids, dtype=torch.float32),
+            "host rows, read over PCIe by index_select": lambda ids: host.index_select(0, ids).float(),
+            "host rows, read over PCIe by our gather": lambda ids: gather_rows(host, ids, dtype=torch.float32),
             **{f"host rows, cache of {ratio:.0%}": cache.lookup for ratio, cache in self.caches.items()},
         }
 
@@ -192,6 +194,7 @@ def predictions(ways: Ways, count: int, *, skew: float) -> Iterator[tuple[float 
     yield None, gpu_ms(count, row_bytes=row_bytes, out_bytes=out_bytes)
     yield None, copied_ms(count, row_bytes=row_bytes)
     yield None, host_ms(count, row_bytes=row_bytes)
+    yield None, host_ms(count, row_bytes=row_bytes)
     for ratio in ways.caches:
         hit_rate = lru_hit_rate(int(ratio * ways.num_rows), ways.num_rows, skew=skew)
         yield hit_rate, cached_ms(count, row_bytes=row_bytes, out_bytes=out_bytes, hit_rate=hit_rate)
@@ -204,7 +207,9 @@ def time_look_ups(ways: Ways, draw: Draw, count: int, *, num_runs: int) -> list[
     for run in range(num_runs + 2):
         row_ids = draw(count)
         distinct = row_ids.unique()
-        for (name, look_up), cache in zip(ways.all().items(), [None] * 3 + list(ways.caches.values()), strict=True):
+        for (name, look_up), cache in zip(
+            ways.all().items(), [None] * NUM_UNCACHED + list(ways.caches.values()), strict=True
+        ):
             misses = 0 if cache is None else int((~cache.is_cached(distinct)).sum())
             spent = elapsed_ms(lambda: look_up(row_ids), device=ways.device)  # noqa: B023 - called at once
             if run >= 2:

@@ -181,7 +181,7 @@ class CachedRows(WideTable):
     def known_rows(self, row_ids: Tensor) -> Tensor:
         """See `WideTable.known_rows`."""
         if torch.is_grad_enabled() or row_ids.numel() < self.cache_from_rows:
-            return super().known_rows(row_ids)
+            return self.weight.index_select(0, row_ids).float()  # the GPU reads the host's memory
         stream = torch.cuda.current_stream(row_ids.device) if self._last else None
         if stream:
             stream.wait_event(self._last)  # another stream may still be filling the cache
