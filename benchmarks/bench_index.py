@@ -259,8 +259,11 @@ def measure_gpu(size: int, device: torch.device, *, num_queries: int, rounds: in
     numbers = torch.arange(size, device=device)
     keys = mixed(numbers)
     warm = GpuIndex(device)
-    warm.insert(keys[:50], numbers[:50], gpu_checks(keys[:50]))
-    warm.delete(keys[:5], numbers[:5])
+    for shift in (0, 30, 70):  # compiles, grows, and has rows in the pool
+        warm.insert(keys[:99], numbers[:99] + shift, gpu_checks(keys[:99]))
+        warm.insert(keys[shift : shift + 99], numbers[:99], gpu_checks(keys[shift : shift + 99]))
+        warm.delete(keys[: shift + 30], numbers[: shift + 30])
+    warm.compact()
     index = GpuIndex(device)
     checks = gpu_checks(keys)
     seconds, _ = gpu_timed(device, index.insert, keys, numbers, checks)
@@ -270,12 +273,10 @@ def measure_gpu(size: int, device: torch.device, *, num_queries: int, rounds: in
     ordered, order = torch.sort(keys)
     del keys, numbers
     check_gpu(index, size, device, num_queries=num_queries)
-    launches = [(128, 4, False), (32, 1, False), (128, 4, True), (64, 2, True), (32, 1, True), (256, 8, True)]
     variants: dict[str, Callable] = {}
-    for block, warps, by_lane in launches:
-        launch = Launch(queries_per_program=block, num_warps=warps, by_lane=by_lane)
-        name = f"words, {block} keys, {warps} warps, by {'thread' if by_lane else 'row'}"
-        variants[name] = partial(words_with, index, launch)
+    for block, warps in ((32, 1), (64, 1), (64, 2), (128, 4)):
+        launch = Launch(queries_per_program=block, num_warps=warps)
+        variants[f"words, {block} keys and {warps} warps a program"] = partial(words_with, index, launch)
     variants["lookup, rows with all offsets"] = partial(rows_with, index)
     variants["torch.searchsorted, no checks"] = partial(search, ordered, order)
     for count, label in ((num_queries, "millions a second"), (60, "us for 60 keys")):
@@ -321,7 +322,7 @@ def check_gpu(index: object, size: int, device: torch.device, *, num_queries: in
     numbers = torch.randint(0, 2 * size, (num_queries,), device=device)
     keys = mixed(numbers)
     expected = torch.where(numbers < size, numbers + 1, 0)
-    for launch in (Launch(by_lane=True), Launch(by_lane=False)):
+    for launch in (Launch(), Launch(queries_per_program=128, num_warps=4)):
         result = torch.full_like(keys, POISON)
         words_with(index, launch, keys, gpu_checks(keys), result)
         if not torch.equal(result & 0xFFFFFFFF, expected):

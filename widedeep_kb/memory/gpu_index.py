@@ -32,14 +32,12 @@ class Launch:
     """How kernels are launched; answers do not depend on it.
 
     Attributes:
-        queries_per_program: a power of two, at least 32 times `num_warps`.
+        queries_per_program: a power of two, at least 32 times `num_warps`. A program ends with its longest search.
         num_warps: warps of 32 threads to a program.
-        by_lane: each thread reads whole buckets, else neighbouring threads share one.
     """
 
-    queries_per_program: int = 128
-    num_warps: int = 4
-    by_lane: bool = False
+    queries_per_program: int = 32
+    num_warps: int = 1
 
     def __post_init__(self) -> None:
         if self.queries_per_program < 32 * self.num_warps:
@@ -274,7 +272,6 @@ class GpuIndex:
                 keys.numel(),
                 len(self._table),
                 BLOCK=launch.queries_per_program,
-                BY_LANE=launch.by_lane,
                 HAS_CHECKS=checks is not None,
                 PLACES=is_place,
                 num_warps=launch.num_warps,

@@ -22,27 +22,11 @@ def _home(keys, num_buckets):
 
 
 @triton.jit
-def _scan_rows(table, bucket, query, active):
+def _scan(table, bucket, query, active):
     """Of each query's bucket: the word (0 where absent), its place in the bucket, and whether a search goes on.
 
-    Neighbouring threads share a bucket: one coalesced load for each row of the tile [N, WIDTH].
+    Each thread reads its query's bucket alone: loads of one sector, and nothing to exchange with its neighbours.
     """
-    columns = tl.arange(0, WIDTH)[None, :]
-    places = table + bucket[:, None] * (2 * WIDTH) + columns
-    keys = tl.load(places, mask=active[:, None], other=0)
-    is_last = columns == WIDTH - 1
-    wanted = (keys == query[:, None]) | (is_last & (keys == 0))
-    words = tl.load(places + WIDTH, mask=active[:, None] & wanted, other=0)
-    found = (keys == query[:, None]) & (words != 0)  # at most one: places of deleted keys have no word
-    word = tl.sum(tl.where(found, words, 0), axis=1)
-    place = tl.sum(tl.where(found, columns, 0), axis=1)
-    has_empty = tl.max((is_last & (keys == 0) & (words == 0)).to(tl.int32), axis=1)
-    return word, place, has_empty == 0
-
-
-@triton.jit
-def _scan_lanes(table, bucket, query, active):
-    """`_scan_rows` with a whole bucket in each thread: loads of one sector, and nothing to exchange."""
     start = table + bucket * (2 * WIDTH)
     word = tl.zeros_like(bucket)
     place = tl.zeros_like(bucket).to(tl.int32)
@@ -53,7 +37,7 @@ def _scan_lanes(table, bucket, query, active):
         if column == WIDTH - 1:
             wanted = wanted | (active & (key == 0))
         stored = tl.load(start + column + WIDTH, mask=wanted, other=0)
-        found = (key == query) & (stored != 0)
+        found = (key == query) & (stored != 0)  # at most one: places of deleted keys have no word
         word = tl.where(found, stored, word)
         place = tl.where(found, column, place)
         if column == WIDTH - 1:
@@ -64,7 +48,7 @@ def _scan_lanes(table, bucket, query, active):
 @triton.jit(do_not_specialize=["num_queries", "num_buckets"])
 def find_kernel(
     queries, checks, table, result, num_queries, num_buckets,
-    BLOCK: tl.constexpr, BY_LANE: tl.constexpr, HAS_CHECKS: tl.constexpr, PLACES: tl.constexpr,
+    BLOCK: tl.constexpr, HAS_CHECKS: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
     """Into `result` (int64 [N]) the word of each query, 0 for a miss; with PLACES its place, -1 for a miss.
 
@@ -81,10 +65,7 @@ def find_kernel(
     result_place = tl.zeros_like(bucket) - 1
     active = is_row
     while tl.max(active.to(tl.int32), axis=0) > 0:
-        if BY_LANE:
-            word, place, goes_on = _scan_lanes(table, bucket, query, active)
-        else:
-            word, place, goes_on = _scan_rows(table, bucket, query, active)
+        word, place, goes_on = _scan(table, bucket, query, active)
         is_hit = active & (word != 0)
         result_word = tl.where(is_hit, word, result_word)
         result_place = tl.where(is_hit, bucket * (2 * WIDTH) + place, result_place)
