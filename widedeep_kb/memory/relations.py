@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from widedeep_kb.keys import Encoded, hash_words, ranges_of
+from widedeep_kb.memory.growing import Growing
 from widedeep_kb.memory.key_counts import KeyCounts
 from widedeep_kb.segment import is_unspaced, words
 from widedeep_kb.word_statistics import FUNCTION_WORDS, content_weight
@@ -108,13 +109,29 @@ class Relations:
     def __init__(self, word_vectors: WordVectors = hashed_word_vectors) -> None:
         self.word_vectors = word_vectors
         self.names: list[str | None] = []
-        self.counts = np.zeros(0, np.int64)  # live facts of each relation, [R]
-        self.totals = np.zeros(0, np.float32)  # summed weight of each relation's cues, [R]
-        self.vectors = np.zeros((0, 0), np.float16)  # unit length, [R, D]
-        self._offsets = np.zeros(1, np.int64)
-        self._cue_hashes = np.zeros((0, 2), np.uint64)  # [P, 2]
+        self._counts = Growing(np.zeros(0, np.int64))  # live facts of each relation, [R]
+        self._totals = Growing(np.zeros(0, np.float32))  # [R]
+        self._vectors = Growing(np.zeros((0, 0), np.float16))  # [R, D]
+        self._offsets = Growing(np.zeros(1, np.int64))
+        self._cue_hashes = Growing(np.zeros((0, 2), np.uint64))  # [P, 2]
         self._vocabulary = KeyCounts()
         self._ids: dict[str, int] = {}
+
+    @property
+    def totals(self) -> np.ndarray:
+        """float32 [R]: summed weight of each relation's cues."""
+        return self._totals.array
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """float16 [R, D], of unit length."""
+        return self._vectors.array
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all arrays, and of the relations' strings."""
+        tables = (self._counts, self._totals, self._vectors, self._offsets, self._cue_hashes, self._vocabulary)
+        return sum(table.nbytes for table in tables) + sum(len(name or "") for name in self.names)
 
     def add(self, relations: Sequence[str]) -> np.ndarray:
         """Count one more fact for each relation given. Returns their numbers, int32 [n]."""
@@ -122,25 +139,26 @@ class Relations:
         if new:
             self._append(new)
         numbers = np.fromiter(map(self._ids.__getitem__, relations), np.int32, len(relations))
-        self.counts += np.bincount(numbers, minlength=len(self.names))
+        distinct, counts = np.unique(numbers, return_counts=True)
+        self._counts.array[distinct] += counts
         return numbers
 
     def release(self, numbers: np.ndarray) -> None:
         """Undo `add`: a relation without facts is forgotten, its string and vector with it."""
-        before = self.counts > 0
-        self.counts = self.counts - np.bincount(numbers, minlength=len(self.names))
-        for number in np.flatnonzero(before & (self.counts == 0)):
+        distinct, counts = np.unique(numbers, return_counts=True)
+        self._counts.array[distinct] -= counts
+        for number in distinct[self._counts.array[distinct] == 0].tolist():
             del self._ids[self.names[number]]
             self.names[number] = None
-            cues = slice(self._offsets[number], self._offsets[number + 1])
-            self._vocabulary.subtract(self._cue_hashes[cues, 0])
-            self._cue_hashes[cues] = 0
+            cues = self._cue_hashes.array[slice(*self._offsets.array[number : number + 2])]
+            self._vocabulary.subtract(cues[:, 0])
+            cues[:] = 0
             self.vectors[number] = 0
 
     def cues_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cues of each relation: (position in `numbers`, int64 [P]; key and check, uint64 [P, 2])."""
-        rows, members = ranges_of(self._offsets, numbers)
-        return rows, self._cue_hashes[members]
+        rows, members = ranges_of(self._offsets.array, numbers)
+        return rows, self._cue_hashes.array[members]
 
     def find_cues(self, encoded: Encoded) -> Cues:
         """Every word and word pair of the texts that is a cue of some relation."""
@@ -167,8 +185,8 @@ class Relations:
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for a file."""
         text = json.dumps(self.names, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        own = {"names": np.frombuffer(text, np.uint8), "counts": self.counts, "totals": self.totals}
-        own |= {"vectors": self.vectors, "offsets": self._offsets, "cue_hashes": self._cue_hashes}
+        own = {"names": np.frombuffer(text, np.uint8), "counts": self._counts.array, "totals": self.totals}
+        own |= {"vectors": self.vectors, "offsets": self._offsets.array, "cue_hashes": self._cue_hashes.array}
         return own | {f"vocabulary.{name}": array for name, array in self._vocabulary.arrays().items()}
 
     @classmethod
@@ -180,8 +198,9 @@ class Relations:
         """
         result = cls(word_vectors)
         result.names = json.loads(arrays["names"].tobytes().decode("utf-8", "surrogatepass"))
-        result.counts, result.totals, result.vectors = arrays["counts"], arrays["totals"], arrays["vectors"]
-        result._offsets, result._cue_hashes = arrays["offsets"], arrays["cue_hashes"]
+        result._counts, result._totals, result._vectors, result._offsets, result._cue_hashes = (
+            Growing(arrays[name]) for name in ("counts", "totals", "vectors", "offsets", "cue_hashes")
+        )
         result._vocabulary = KeyCounts.from_arrays(
             {name: arrays[f"vocabulary.{name}"] for name in ("keys", "counts", "weights")}
         )
@@ -198,24 +217,21 @@ class Relations:
         hashes = hash_words([cue for row in cues for cue in row])
         weights = np.array([weight for row in cues for weight in row.values()], np.float32)
         self._vocabulary.add(hashes[:, 0], weights)
-        weights = self._vocabulary.weights[self._vocabulary.find(hashes[:, 0])]
+        weights = self._vocabulary.weights_of(hashes[:, 0])
         totals = np.bincount(np.repeat(np.arange(len(new)), sizes), weights=weights, minlength=len(new))
         vectors = self._embed(split).astype(np.float16)
         self._ids.update({relation: len(self.names) + i for i, relation in enumerate(new)})
         self.names.extend(new)
-        self._offsets = np.concatenate([self._offsets, self._offsets[-1] + np.cumsum(sizes)])
-        self._cue_hashes = np.concatenate([self._cue_hashes, hashes])
-        self.totals = np.concatenate([self.totals, totals.astype(np.float32)])
-        self.vectors = np.concatenate([self.vectors, vectors]) if self.vectors.size else vectors
-        self.counts = np.concatenate([self.counts, np.zeros(len(new), np.int64)])
+        self._offsets.append(self._offsets.array[-1] + np.cumsum(sizes))
+        self._cue_hashes.append(hashes)
+        self._totals.append(totals.astype(np.float32))
+        self._vectors.append(vectors)
+        self._counts.append(np.zeros(len(new), np.int64))
 
     def _known(self, stems: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Hashes, uint64 [n, 2], and weights, float32 [n], of stems; weight 0 where no relation has the cue."""
         hashes = hash_words(stems)
-        positions = self._vocabulary.find(hashes[:, 0])
-        weights = np.zeros(len(stems), np.float32)
-        weights[positions >= 0] = self._vocabulary.weights[positions[positions >= 0]]
-        return hashes, weights
+        return hashes, self._vocabulary.weights_of(hashes[:, 0])
 
     def _pairs(self, encoded: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         has_next = np.ones(len(encoded.word_ids), dtype=bool)

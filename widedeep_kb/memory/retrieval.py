@@ -93,9 +93,8 @@ class Retriever:
     @property
     def size_bytes(self) -> int:
         """Bytes of all arrays."""
-        own = (self._namings, self._fact_relations, *self._relations.arrays().values())
-        indexes = self._facts.size_bytes + self._crosses.size_bytes + self._subjects.size_bytes
-        return indexes + sum(array.nbytes for array in own)
+        parts = (self._facts, self._crosses, self._subjects, self._relations)
+        return sum(part.size_bytes for part in parts) + self._namings.nbytes + self._fact_relations.nbytes
 
     def add(
         self,

@@ -26,6 +26,7 @@ from widedeep_kb.keys import (
     word_variants,
 )
 from widedeep_kb.memory.array_file import part_of
+from widedeep_kb.memory.growing import Growing
 from widedeep_kb.memory.index import ExactIndex
 from widedeep_kb.memory.key_counts import KeyCounts
 from widedeep_kb.segment import is_unspaced
@@ -89,16 +90,21 @@ class Subjects:
         self._numbers = ExactIndex()  # key of a naming -> its number
         self._words = KeyCounts()
         self._lengths = np.zeros(0, np.int64)  # distinct lengths of names, in words
-        self.hashes = np.zeros((0, 2), np.uint64)  # key and check of each naming's subject, [F, 2]
-        self._own_keys = np.zeros(0, np.uint64)  # [F]
-        self._counts = np.zeros(0, np.int64)  # live facts of each naming, [F]
+        self._hashes = Growing(np.zeros((0, 2), np.uint64))  # key and check of each naming's subject, [F, 2]
+        self._own_keys = Growing(np.zeros(0, np.uint64))  # [F]
+        self._counts = Growing(np.zeros(0, np.int64))  # live facts of each naming, [F]
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all arrays."""
         indexes = (self.forms, self._forms_of, self._words_of, self._numbers)
-        tables = (self.hashes, self._own_keys, self._counts, *self._words.arrays().values())
+        tables = (self._hashes, self._own_keys, self._counts, self._words)
         return sum(index.size_bytes for index in indexes) + sum(table.nbytes for table in tables)
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """uint64 [F, 2]: key and check of each naming's subject, zeros where nobody bears it any more."""
+        return self._hashes.array
 
     def add(
         self, subjects: Sequence[str], aliases: Sequence[Sequence[str]], *, subject_ids: Sequence[str]
@@ -119,14 +125,14 @@ class Subjects:
         new = np.flatnonzero(numbers < 0)
         if len(new):
             numbers[new] = self._append([namings[i] for i in new], own=own[new])
-        self._counts = self._counts + np.bincount(numbers[members], minlength=len(self._counts))
+        self._counts.array[numbers] += np.bincount(members, minlength=len(namings))
         return numbers[members]
 
     def release(self, numbers: np.ndarray) -> None:
         """Undo `add`: namings without facts are forgotten, with their names and words."""
-        was_live = self._counts > 0
-        self._counts = self._counts - np.bincount(numbers, minlength=len(self._counts))
-        dead = np.flatnonzero(was_live & (self._counts == 0))
+        distinct, counts = np.unique(numbers.astype(np.int64), return_counts=True)
+        self._counts.array[distinct] -= counts
+        dead = distinct[self._counts.array[distinct] == 0]
         if not len(dead):
             return
         keys = mix(dead.astype(np.uint64))
@@ -139,17 +145,17 @@ class Subjects:
         for index in (self._forms_of, self._words_of):
             members = index.lookup(keys)
             index.delete(keys[members.rows], members.values)
-        self._numbers.delete(self._own_keys[dead], dead)
-        self.hashes[dead], self._own_keys[dead] = 0, 0
+        self._numbers.delete(self._own_keys.array[dead], dead)
+        self._hashes.array[dead], self._own_keys.array[dead] = 0, 0
 
     def describe(self, encoded: Encoded) -> Lexicon:
         """The lexicon of the texts' unique words."""
         raw, folded = encoded.raw, encoded.folded
-        known = self._words.find(encoded.hashes[:, 0]) >= 0
+        known = self._words.is_known(encoded.hashes[:, 0])
         variants = find_variants(folded)
         return Lexicon(
             is_known=known,
-            variants=variants.restrict(self._words.find(variants.hashes[:, 0]) >= 0),
+            variants=variants.restrict(self._words.is_known(variants.hashes[:, 0])),
             raw_hashes=encoded.raw_hashes(),
             is_content=np.array([word not in FUNCTION_WORDS for word in folded], bool),
             has_common_variant=np.array([any(map(is_common, word_variants(word))) for word in folded], bool),
@@ -198,7 +204,8 @@ class Subjects:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for a file."""
-        result = {"hashes": self.hashes, "own_keys": self._own_keys, "counts": self._counts, "lengths": self._lengths}
+        tables = {"hashes": self._hashes, "own_keys": self._own_keys, "counts": self._counts}
+        result = {"lengths": self._lengths} | {name: table.array for name, table in tables.items()}
         parts = dict(zip(_INDEXES, (self.forms, self._forms_of, self._words_of, self._numbers), strict=True))
         for name, part in (*parts.items(), ("words", self._words)):
             result |= {f"{name}.{key}": array for key, array in part.arrays().items()}
@@ -208,8 +215,8 @@ class Subjects:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Subjects":
         """The subjects of `arrays()`, without a copy."""
         result = cls()
-        result.hashes, result._own_keys = arrays["hashes"], arrays["own_keys"]
-        result._counts, result._lengths = arrays["counts"], arrays["lengths"]
+        result._hashes, result._own_keys = Growing(arrays["hashes"]), Growing(arrays["own_keys"])
+        result._counts, result._lengths = Growing(arrays["counts"]), arrays["lengths"]
         result.forms, result._forms_of, result._words_of, result._numbers = (
             ExactIndex.from_arrays(part_of(arrays, name)) for name in _INDEXES
         )
@@ -242,9 +249,9 @@ class Subjects:
         self._words_of.insert(word_owners, word_keys.view(np.int64), word_owners)
         self._words.add(self._words_of.lookup(mix(numbers.astype(np.uint64))).values.view(np.uint64))
         self._lengths = np.union1d(self._lengths, lengths[named])
-        self.hashes = np.concatenate([self.hashes, hash_words([sid for sid, *_ in namings])])
-        self._own_keys = np.concatenate([self._own_keys, own[:, 0]])
-        self._counts = np.concatenate([self._counts, np.zeros(len(namings), np.int64)])
+        self._hashes.append(hash_words([sid for sid, *_ in namings]))
+        self._own_keys.append(own[:, 0])
+        self._counts.append(np.zeros(len(namings), np.int64))
         return numbers
 
 
