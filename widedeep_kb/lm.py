@@ -137,6 +137,17 @@ class FrozenLM:
         """[vocabulary] bool, tokens that hold a line break."""
         return torch.tensor(["\n" in text for text in self._token_texts])
 
+    def token_kinds(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """`blank_tokens` and `line_break_tokens` on `device`; copied there once."""
+        if device not in self._kinds:
+            with torch.inference_mode(False):
+                self._kinds[device] = (self.blank_tokens.to(device), self.line_break_tokens.to(device))
+        return self._kinds[device]
+
+    @cached_property
+    def _kinds(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        return {}
+
     @cached_property
     def _token_texts(self) -> list[str]:
         size = max(self.embedding_weight.shape[0], len(self.tokenizer))
@@ -253,9 +264,10 @@ class AnswerLineEnd(StoppingCriteria):
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
         """Whether each sequence [B] is done."""
         new = input_ids[:, self.num_prompt_tokens :]
-        has_text = (~self.lm.blank_tokens.to(new.device)[new]).cumsum(dim=1) > 0
+        blanks, line_breaks = self.lm.token_kinds(new.device)
+        has_text = (~blanks[new]).cumsum(dim=1) > 0
         before = torch.nn.functional.pad(has_text, (1, 0))[:, :-1]
-        return (self.lm.line_break_tokens.to(new.device)[new] & before).any(dim=1)
+        return (line_breaks[new] & before).any(dim=1)
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:

@@ -1,0 +1,327 @@
+"""Greedy decoding in buffers of fixed size, so that a step over one token can be a CUDA graph that is replayed.
+
+In: prompts. Out: the tokens that `model.generate(do_sample=False)` writes. The first pass over the prompts is the LLM's
+own, with a growing cache; its keys and values then move into buffers that a step finds at the same addresses each time.
+Whatever reads beside the LLM (a memory) takes part through an `Attachment`: the loop is the same with one and without.
+
+Letters: B sequences, T prompt tokens, N new tokens, P places in the buffers, V vocabulary, H heads, D head width.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
+
+from widedeep_kb.lm import FrozenLM
+
+PLACES = 64  # buffers hold a multiple of so many tokens: prompts of similar length share a captured step
+_MOST_STEPS = 8  # captured steps kept, the latest used
+_WARM_UPS = 3
+
+
+class Attachment(Protocol):
+    """What reads beside the LLM in one call."""
+
+    def first_pass(self) -> AbstractContextManager[None]:
+        """Lasts for the pass over the prompts."""
+
+    def key(self) -> Hashable | None:
+        """After the first pass: what a captured step depends on besides B and P; None: nothing is read in a step."""
+
+    def new_reader(self, batch_size: int) -> object:
+        """Buffers for steps with this key."""
+
+    def load(self, reader: object) -> None:
+        """Fill them for this call."""
+
+    def steps(self, reader: object, latest: Tensor) -> AbstractContextManager[None]:
+        """Lasts while a step is run or captured; `latest` [B, 3] are the last tokens, -1 for none."""
+
+
+class Ending(NamedTuple):
+    """When a sequence ends.
+
+    Attributes:
+        end_ids: token ids, each of which ends it.
+        pad_id: what follows the end.
+        max_new_tokens, min_new_tokens: N; before the least no end token is written.
+        at_line_break: end it too at its first line break behind some text, see `AnswerLineEnd`.
+    """
+
+    end_ids: tuple[int, ...]
+    pad_id: int
+    max_new_tokens: int
+    min_new_tokens: int = 0
+    at_line_break: bool = False
+
+
+class FixedLayer(CacheLayerMixin):
+    """A cache layer [B, H, P, D]; new states go where a cursor says that all layers share.
+
+    transformers' own static layer counts for itself, which takes three more kernels a layer.
+
+    Args:
+        like: the same layer of the first pass.
+        num_places: P.
+        cursor: [1] int64.
+    """
+
+    is_sliding = False
+
+    def __init__(self, like: DynamicLayer, *, num_places: int, cursor: Tensor) -> None:
+        super().__init__()
+        shapes = [(*states.shape[:2], num_places, states.shape[3]) for states in (like.keys, like.values)]
+        self.keys, self.values = like.keys.new_zeros(shapes[0]), like.values.new_zeros(shapes[1])
+        self.cursor, self.is_initialized = cursor, True
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Nothing to do: the buffers are there."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: object, **_kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Write one token's states [B, H, 1, D]; return all."""
+        self.keys.index_copy_(2, self.cursor, key_states)
+        self.values.index_copy_(2, self.cursor, value_states)
+        return self.keys, self.values
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """All places from the first."""
+        return self.keys.shape[2], 0
+
+    def get_seq_length(self) -> Tensor:
+        """[1] tokens before the current one."""
+        return self.cursor
+
+    def get_max_length(self) -> int:
+        """P."""
+        return self.keys.shape[2]
+
+
+class DecodeStep:
+    """The buffers of one step over B sequences of up to P tokens, and the step itself.
+
+    Args:
+        lm: the LLM.
+        cache: of a first pass of B sequences, for the shapes of its layers.
+        num_places: P.
+        reader: the attachment's buffers, or None.
+    """
+
+    def __init__(self, lm: FrozenLM, cache: DynamicCache, *, num_places: int, reader: object | None) -> None:
+        self.lm, self.reader, self.num_places = lm, reader, num_places
+        self._graph: torch.cuda.CUDAGraph | None = None
+        layers, device = cache.layers[: len(lm.layers)], lm.device
+        batch = layers[0].keys.shape[0]
+        self.blanks, self.line_breaks = lm.token_kinds(device)
+        with torch.inference_mode(False):  # what is made in inference mode can be written nowhere else
+            self.cursor = torch.zeros(1, dtype=torch.int64, device=device)
+            self.count, self.least, self.num_live = (torch.zeros_like(self.cursor) for _ in range(3))
+            self.token, self.positions = (torch.zeros(batch, 1, dtype=torch.int64, device=device) for _ in range(2))
+            self.latest = torch.zeros(batch, 3, dtype=torch.int64, device=device)
+            self.out = torch.zeros(batch, num_places, dtype=torch.int64, device=device)
+            self.mask = torch.zeros(batch, 1, 1, num_places, dtype=torch.bool, device=device)
+            self.is_done, self.has_text = (torch.zeros(batch, 1, dtype=torch.bool, device=device) for _ in range(2))
+            self.all_done = torch.zeros(1, dtype=torch.bool, device=device)
+            self.ends, self.breaks = torch.zeros_like(self.blanks), torch.zeros_like(self.blanks)
+            self.pad = torch.zeros(1, dtype=torch.int64, device=device)
+            fixed = [FixedLayer(layer, num_places=num_places, cursor=self.cursor) for layer in layers]
+        self.cache = Cache(layers=fixed)
+
+    def load(self, cache: DynamicCache, input_ids: Tensor, attention_mask: Tensor, ending: Ending) -> None:
+        """Start behind prompts [B, T] whose first pass filled `cache`."""
+        length = input_ids.shape[1]
+        sources = cache.layers[: len(self.cache.layers)]
+        torch._foreach_copy_(
+            [part[:, :, :length] for layer in self.cache.layers for part in (layer.keys, layer.values)],
+            [part for layer in sources for part in (layer.keys, layer.values)],
+        )
+        self.mask.zero_()
+        self.mask[:, 0, 0, :length] = attention_mask.bool()
+        self.cursor.fill_(length)
+        self.positions.copy_(attention_mask.sum(1, keepdim=True))
+        self.latest.fill_(-1)
+        self.latest[:, -min(3, length) :] = input_ids.masked_fill(attention_mask == 0, -1)[:, -3:]
+        for buffer in (self.count, self.num_live, self.is_done, self.has_text, self.ends, self.all_done):
+            buffer.zero_()
+        self.ends.index_fill_(0, torch.tensor(ending.end_ids, dtype=torch.int64, device=self.ends.device), True)
+        self.breaks.copy_(self.line_breaks) if ending.at_line_break else self.breaks.zero_()
+        self.pad.fill_(ending.pad_id)
+        self.least.fill_(ending.min_new_tokens)
+
+    def take(self, logits: Tensor) -> None:
+        """Choose the next token of each sequence from [B, V]."""
+        banned = self.ends & (self.count < self.least)
+        token = logits.masked_fill(banned[: logits.shape[1]], -torch.inf).argmax(-1, keepdim=True)
+        self.num_live.add_(~self.is_done.all())
+        self.token.copy_(torch.where(self.is_done, self.pad, token))
+        self.out.index_copy_(1, self.count, self.token)
+        self.latest.copy_(torch.cat([self.latest[:, 1:], self.token], dim=1))
+        self.is_done |= self.ends[self.token] | (self.breaks[self.token] & self.has_text)
+        self.has_text |= ~self.blanks[self.token]
+        torch.all(self.is_done.flatten(), dim=0, keepdim=True, out=self.all_done)
+        self.count += 1
+
+    def run(self) -> None:
+        """One step: from the token last taken to the next."""
+        if self._graph is not None:
+            self._graph.replay()
+        else:
+            self._run()
+
+    def capture(self) -> None:
+        """Make the step a CUDA graph; the buffers' contents are lost."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UPS):
+                self._run()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self._run()
+        self._graph = graph
+
+    def _run(self) -> None:
+        self.mask.index_fill_(3, self.cursor, True)
+        output = self.lm.model(
+            input_ids=self.token,
+            attention_mask=self.mask,
+            position_ids=self.positions,
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self.take(output.logits[:, -1])
+        self.cursor += 1
+        self.positions += 1
+
+
+class _Lookout:
+    """Whether all sequences are done, as it was a step ago: asking never makes the GPU wait for the next step."""
+
+    def __init__(self, all_done: Tensor) -> None:
+        self._all_done, self._is_cuda = all_done, all_done.is_cuda
+        if self._is_cuda:
+            self._flags = torch.zeros(2, dtype=torch.bool, pin_memory=True)
+            self._events = [torch.cuda.Event(), torch.cuda.Event()]
+            self._num_asked = 0
+
+    def is_over(self) -> bool:
+        """To be asked once a step."""
+        if not self._is_cuda:
+            return bool(self._all_done)
+        now = self._num_asked % 2
+        self._flags[now : now + 1].copy_(self._all_done, non_blocking=True)
+        self._events[now].record()
+        self._num_asked += 1
+        if self._num_asked == 1:
+            return False
+        self._events[1 - now].synchronize()
+        return bool(self._flags[1 - now])
+
+
+class GreedyDecoder:
+    """Greedy decoding for an LLM with steps that are kept from call to call.
+
+    Args:
+        lm: the LLM.
+        is_captured: make each step a CUDA graph; default: on a GPU.
+    """
+
+    def __init__(self, lm: FrozenLM, *, is_captured: bool | None = None) -> None:
+        self.lm = lm
+        self.is_captured = lm.device.type == "cuda" if is_captured is None else is_captured
+        self._steps: OrderedDict[Hashable, DecodeStep] = OrderedDict()
+
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        ending: Ending,
+        attachment: Attachment | None = None,
+    ) -> Tensor:
+        """Prompts [B, T] and what follows, [B, T + N], as `model.generate` returns them.
+
+        Args:
+            input_ids: [B, T], padded on the left.
+            attention_mask: [B, T], 0 = padding.
+            ending: when a sequence ends.
+            attachment: what reads beside the LLM.
+
+        Raises:
+            ValueError: a prompt ends with padding, or the LLM cannot be decoded in buffers.
+        """
+        reason = why_not(self.lm)
+        if reason is not None:
+            raise ValueError(f"generation='cuda_graph' cannot be used: {reason}")
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        cache = DynamicCache(config=self.lm.model.config)
+        with nullcontext() if attachment is None else attachment.first_pass():
+            logits = self._first_pass(input_ids, mask, cache)
+        key = None if attachment is None else attachment.key()
+        attachment = None if key is None else attachment
+        step = self._step(cache, num_tokens=input_ids.shape[1] + ending.max_new_tokens, key=key, attachment=attachment)
+        step.load(cache, input_ids, mask, ending)
+        if attachment is not None:
+            attachment.load(step.reader)
+        step.take(logits)
+        with nullcontext() if attachment is None else attachment.steps(step.reader, step.latest):
+            lookout = _Lookout(step.all_done)
+            for _ in range(ending.max_new_tokens - 1):
+                if lookout.is_over():
+                    break
+                step.run()
+        return torch.cat([input_ids, step.out[:, : int(step.num_live)]], dim=1)
+
+    def _first_pass(self, input_ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
+        """Logits [B, V] behind the prompts."""
+        positions = (mask.long().cumsum(-1) - 1).clamp_(min=0)
+        output = self.lm.model(
+            input_ids=input_ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1]
+
+    def _step(
+        self, cache: DynamicCache, *, num_tokens: int, key: Hashable | None, attachment: Attachment | None
+    ) -> DecodeStep:
+        """A step of this size, made and captured on its first use."""
+        batch, num_places = cache.layers[0].keys.shape[0], -(-num_tokens // PLACES) * PLACES
+        full = (batch, num_places, key)
+        step = self._steps.pop(full, None)
+        if step is None:
+            while len(self._steps) >= _MOST_STEPS:
+                self._steps.popitem(last=False)
+            reader = None if attachment is None else attachment.new_reader(batch)
+            step = DecodeStep(self.lm, cache, num_places=num_places, reader=reader)
+            if self.is_captured:
+                with nullcontext() if attachment is None else attachment.steps(reader, step.latest):
+                    step.capture()
+        self._steps[full] = step
+        return step
+
+
+def why_not(lm: FrozenLM) -> str | None:
+    """Why this LLM cannot be decoded in fixed buffers; None: it can."""
+    config = lm.model.config.get_text_config()
+    attention = lm.model.config._attn_implementation
+    if attention != "sdpa":
+        return f"its attention is {attention!r}, not 'sdpa'"
+    layers = DynamicCache(config=lm.model.config).layers
+    if other := next((layer for layer in layers if type(layer) is not DynamicLayer), None):
+        return f"its cache holds a {type(other).__name__}"
+    if config.is_encoder_decoder:
+        return "it has an encoder"
+    return None
