@@ -257,7 +257,7 @@ class GreedyDecoder:
             attachment: what reads beside the LLM.
 
         Raises:
-            ValueError: a prompt ends with padding, or the LLM cannot be decoded in buffers.
+            ValueError: the LLM cannot be decoded in buffers.
         """
         reason = why_not(self.lm)
         if reason is not None:

@@ -25,6 +25,7 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from widedeep_kb.answers import Evidence, MemoryAnswer
+from widedeep_kb.decoding import GreedyDecoder
 from widedeep_kb.lm import AnswerLineEnd, FrozenLM, answer_tokens, end_ids, left_pad, load_lm
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.changing import FolderLock
@@ -34,6 +35,7 @@ from widedeep_kb.memory.folder import empty_store, open_folder, save_folder, shi
 from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader
+from widedeep_kb.memory.stepping import OTHER_FIRST_PASS, Generation, generate_with
 from widedeep_kb.memory.store import FactStore, Recall
 from widedeep_kb.memory.trace import GreedyTrace
 from widedeep_kb.memory.writer import fact_features
@@ -44,19 +46,6 @@ _QUESTION_START = re.compile(
     r"\s*(who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|would|will|has|have|"
     r"tell|give|name|list|state|show|find|please|provide|identify|specify)\b",
     re.IGNORECASE,
-)
-
-# With one of these the first pass of Hugging Face's `generate` may be other than one over the prompts in a new cache.
-_OTHER_FIRST_PASS = (
-    "generation_config",
-    "past_key_values",
-    "cache_implementation",
-    "prefill_chunk_size",
-    "assistant_model",
-    "prompt_lookup_num_tokens",
-    "assistant_early_exit",
-    "custom_generate",
-    "inputs_embeds",
 )
 
 
@@ -105,6 +94,8 @@ class KnowledgeMemory:
         self.use_deep, self.use_wide, self.use_semantic = use_deep, use_wide, use_semantic
         self.versions: set[str] = set()  # states of memory folders whose facts this memory holds or has changed
         self.hooks = MemoryHooks(lm, reader)
+        self.decoder = GreedyDecoder(lm)
+        self.generation: Generation = "auto"  # see `generate`
 
     @classmethod
     def from_pretrained(
@@ -243,26 +234,36 @@ class KnowledgeMemory:
             return self.lm.model(input_ids=input_ids, **kwargs)
 
     @torch.inference_mode()
-    def generate(self, input_ids: Tensor, *, texts: Sequence[str] | None = None, **kwargs: object) -> Tensor:
+    def generate(
+        self,
+        input_ids: Tensor,
+        *,
+        texts: Sequence[str] | None = None,
+        generation: Generation | None = None,
+        **kwargs: object,
+    ) -> Tensor:
         """Hugging Face's `generate` with memory: all its arguments, its result.
 
         Args:
             input_ids: [B, T].
             texts: the user's words of each prompt; default: decoded from `input_ids` (the user turns of a chat).
+            generation: "transformers", "cuda_graph" (plain greedy decoding by captured steps, the same tokens) or
+                "auto", which captures on a GPU where it can; default: the attribute.
             **kwargs: passed to `generate`.
         """
         binding, _ = self.binding(
             texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask"))
         )
-        with self.hooks.bind(self._judged(binding, input_ids, **kwargs)):
-            return self.lm.model.generate(input_ids=input_ids, **kwargs)
+        binding = self._judged(binding, input_ids, **kwargs)
+        way = self.generation if generation is None else generation
+        return generate_with(self.hooks, binding, input_ids, decoder=self.decoder, generation=way, options=kwargs)
 
     def _judged(
         self, binding: Binding, input_ids: Tensor, *, attention_mask: Tensor | None = None, **kwargs: object
     ) -> Binding:
         """`binding` for `generate`: the gate is asked in its first pass, or in a pass of its own where that differs."""
         defaults = self.lm.model.generation_config
-        if any(kwargs.get(name, getattr(defaults, name, None)) is not None for name in _OTHER_FIRST_PASS):
+        if any(kwargs.get(name, getattr(defaults, name, None)) is not None for name in OTHER_FIRST_PASS):
             return self.relevant(binding, input_ids, attention_mask)
         if binding.rows is None or not self.reader.gate.is_set:
             return binding

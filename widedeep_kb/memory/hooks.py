@@ -36,6 +36,7 @@ from widedeep_kb.memory.encoding import NO_TOKEN, NUM_CUES, SLOTS_PER_ROW
 from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.one_token import OneTokenReader
 from widedeep_kb.memory.reader import Reader
+from widedeep_kb.memory.static_reader import StaticReader
 from widedeep_kb.memory.writer import token_features
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Binding:
     cues: Tensor | None = None
     cue_queries: tuple[Tensor, ...] = ()
     seen: list[tuple[int, AdapterOutput, Tensor | None]] = field(default_factory=list)
+    static: StaticReader | None = None
+    latest: Tensor | None = None
     pending: Pending | None = None
 
     def settle(self) -> None:
@@ -148,6 +151,9 @@ class MemoryHooks:
             self.binding = None
 
     def _before_decoder(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        if self.binding is not None and self.binding.static is not None:
+            self.binding.cue_queries = self.binding.static.cue_queries(self.binding.latest)
+            return None
         if self.binding is None or self.binding.rows is None:
             return None
         values = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
@@ -215,6 +221,10 @@ class MemoryHooks:
 
     def _read(self, index: int, hidden: Tensor) -> Tensor:
         binding, adapter = self.binding, self.reader.adapters[index]
+        if binding.static is not None:
+            if index == 0:
+                binding.static.join()
+            return binding.static.read(index, hidden, cue_query=binding.cue_queries[index])
         reads_deep = binding.use_deep and self.reader.has_deep
         if binding.rows is None and not reads_deep:
             return hidden

@@ -1,0 +1,160 @@
+"""The memory's part in greedy decoding with fixed buffers, and which calls of `generate` can be decoded so.
+
+Letters: B sequences, M slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
+
+from torch import Tensor
+from transformers import GenerationConfig
+
+from widedeep_kb.decoding import Ending, GreedyDecoder, why_not
+from widedeep_kb.memory.hooks import Binding, MemoryHooks
+from widedeep_kb.memory.static_reader import StaticReader, num_places
+
+Generation = Literal["auto", "transformers", "cuda_graph"]
+
+_PLAIN = ("attention_mask", "max_new_tokens", "min_new_tokens", "do_sample", "eos_token_id", "pad_token_id")
+# Of a generation config: what has no say in greedy decoding of a given number of tokens, or none at 1.
+_HARMLESS = ("bos_token_id", "max_length", "temperature", "top_k", "top_p", "use_cache", "transformers_version")
+_NEUTRAL_AT_1 = ("num_beams", "num_beam_groups", "num_return_sequences", "repetition_penalty", "length_penalty")
+
+# With one of these the first pass of Hugging Face's `generate` may be other than one over the prompts in a new cache.
+OTHER_FIRST_PASS = (
+    "generation_config",
+    "past_key_values",
+    "cache_implementation",
+    "prefill_chunk_size",
+    "assistant_model",
+    "prompt_lookup_num_tokens",
+    "assistant_early_exit",
+    "custom_generate",
+    "inputs_embeds",
+)
+
+
+class MemorySteps:
+    """An `Attachment` (see `decoding`): memory hooks with the memory of one call.
+
+    Args:
+        hooks: on the LLM.
+        binding: the memory of B prompts.
+    """
+
+    def __init__(self, hooks: MemoryHooks, binding: Binding) -> None:
+        self._hooks, self._binding = hooks, binding
+
+    @contextmanager
+    def first_pass(self) -> Iterator[None]:
+        """The binding, until the pass over the prompts is done; the gate may narrow it there."""
+        with self._hooks.bind(self._binding):
+            yield
+            self._binding = self._hooks.binding
+
+    def key(self) -> Hashable | None:
+        """Number of slots, and where the weights are that a captured step reads; None: the gate left no rows."""
+        if self._binding.rows is None:
+            return None
+        weights = tuple(p.data_ptr() for adapter in self._hooks.reader.adapters for p in adapter.parameters())
+        return (num_places(self._num_slots), *weights)
+
+    def new_reader(self, batch_size: int) -> StaticReader:
+        """Buffers for B sequences of up to so many slots."""
+        return StaticReader(
+            self._hooks.reader.adapters,
+            embeddings=self._hooks.lm.embedding_weight,
+            batch_size=batch_size,
+            num_slots=num_places(self._num_slots),
+        )
+
+    def load(self, reader: StaticReader) -> None:
+        """Keys and values as the first pass projected them."""
+        reader.load([self._binding.projected[i] for i in range(len(reader.adapters))])
+
+    def steps(self, reader: StaticReader, latest: Tensor) -> AbstractContextManager[Binding]:
+        """The buffers, bound."""
+        return self._hooks.bind(Binding(static=reader, latest=latest))
+
+    @property
+    def _num_slots(self) -> int:
+        return self._binding.projected[0].mask.shape[1] - 1
+
+
+def generate_with(
+    hooks: MemoryHooks,
+    binding: Binding,
+    input_ids: Tensor,
+    *,
+    decoder: GreedyDecoder,
+    generation: Generation,
+    options: Mapping[str, object],
+) -> Tensor:
+    """`generate` with memory: by captured steps where asked and possible, else by transformers.
+
+    Args:
+        hooks: on the LLM.
+        binding: the memory of B prompts; the gate, if it is still to be asked, is asked in the first pass.
+        input_ids: [B, T].
+        decoder: keeps the captured steps.
+        generation: "auto" captures on a GPU if the call is plain greedy decoding, "cuda_graph" demands it.
+        options: arguments of `generate`.
+
+    Raises:
+        ValueError: "cuda_graph" is demanded and impossible, or no way of generation is called so.
+    """
+    if generation not in ("auto", "transformers", "cuda_graph"):
+        raise ValueError(f"generation must be 'auto', 'transformers' or 'cuda_graph', not {generation!r}")
+    reason = None
+    if generation == "transformers" or (generation == "auto" and not decoder.is_captured):
+        reason = "not asked for"
+    elif (reason := why_not_plain(hooks, binding, options)) and generation == "cuda_graph":
+        raise ValueError(f"generation='cuda_graph' cannot be used: {reason}")
+    if reason is not None:
+        with hooks.bind(binding):
+            return hooks.lm.model.generate(input_ids=input_ids, **options)
+    has_memory = binding.rows is not None
+    return decoder.generate(
+        input_ids,
+        options["attention_mask"],
+        ending=_ending(hooks, options),
+        attachment=MemorySteps(hooks, binding) if has_memory else None,
+    )
+
+
+def why_not_plain(hooks: MemoryHooks, binding: Binding, options: Mapping[str, object]) -> str | None:
+    """Why a call is not plain greedy decoding in fixed buffers; None: it is."""
+    if other := sorted(name for name, value in options.items() if name not in _PLAIN and value is not None):
+        return f"it knows no {other[0]!r}"
+    if missing := [name for name in ("attention_mask", "max_new_tokens") if options.get(name) is None]:
+        return f"it needs {missing[0]!r}"
+    config = hooks.lm.model.generation_config
+    if options.get("do_sample", config.do_sample):
+        return "it does not sample"
+    if altered := [name for name, value in config.to_dict().items() if _alters(name, value)]:
+        return f"the LLM's generation config sets {altered[0]!r}"
+    if binding.use_deep and hooks.reader.has_deep:
+        return "the deep memory is read"
+    if binding.observe is not None:
+        return "the attention is observed"
+    return why_not(hooks.lm)
+
+
+def _alters(name: str, value: object) -> bool:
+    """Whether an entry of a generation config may alter greedy decoding."""
+    is_neutral = not value or (value == 1 and name in _NEUTRAL_AT_1) or value == getattr(GenerationConfig(), name, None)
+    return not (is_neutral or name.startswith("_") or name in _PLAIN or name in _HARMLESS)
+
+
+def _ending(hooks: MemoryHooks, options: Mapping[str, object]) -> Ending:
+    config = hooks.lm.model.generation_config
+    ends = options.get("eos_token_id", config.eos_token_id)
+    ends = () if ends is None else tuple(ends) if isinstance(ends, list | tuple) else (ends,)
+    pad = options.get("pad_token_id", config.pad_token_id)
+    if pad is None:
+        pad = ends[0] if ends else hooks.lm.tokenizer.pad_token_id
+    least = options.get("min_new_tokens", config.min_new_tokens) or 0
+    return Ending(ends, pad, max_new_tokens=options["max_new_tokens"], min_new_tokens=least)
