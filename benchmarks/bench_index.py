@@ -277,7 +277,7 @@ def measure_gpu(size: int, device: torch.device, *, num_queries: int, rounds: in
     for block, warps in ((32, 1), (64, 1), (64, 2), (128, 4)):
         launch = Launch(queries_per_program=block, num_warps=warps)
         variants[f"words, {block} keys and {warps} warps a program"] = partial(words_with, index, launch)
-    variants["lookup, rows with all offsets"] = partial(rows_with, index)
+    variants["lookup, rows with all offsets"] = partial(rows_with, index, Launch())
     variants["torch.searchsorted, no checks"] = partial(search, ordered, order)
     for count, label in ((num_queries, "millions a second"), (60, "us for 60 keys")):
         taken: dict[str, list[float]] = {variant: [] for variant in variants}
@@ -302,8 +302,9 @@ def words_with(index: object, launch: object, keys: torch.Tensor, checks: torch.
     index.lookup_words(keys, checks, out=result)
 
 
-def rows_with(index: object, keys: torch.Tensor, checks: torch.Tensor, result: torch.Tensor) -> None:
+def rows_with(index: object, launch: object, keys: torch.Tensor, checks: torch.Tensor, result: torch.Tensor) -> None:
     """One look-up of whole rows."""
+    index.launch = launch
     index.lookup(keys, checks)
 
 

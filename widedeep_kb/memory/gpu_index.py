@@ -1,8 +1,9 @@
 """The exact index on a GPU: 64-bit key -> jagged ordinals, the same table, pool and answers as `ExactIndex`.
 
 For look-ups and changes by the million: deduplicating or joining a corpus against a memory, or many thousand questions
-at once. The read path of one question keeps the index on the CPU: its 60 or so keys are answered there before a kernel
-has started. Keys and checks are unsigned hashes, held as int64 of the same bits, as torch has few unsigned operations.
+at once. The read path of one question keeps the index on the CPU: its 60 or so keys are answered there in the time of a
+kernel or less, and need not be copied there and back. Keys and checks are unsigned hashes, held as int64 of the same
+bits, as torch has few unsigned operations.
 
     gpu = index.to_device("cuda")  # index: ExactIndex
     offsets, values = gpu.lookup(keys, checks)

@@ -2,8 +2,9 @@
 
 An open-addressing table (`bucket_table`) and a pool for the rows that one word cannot hold. Writes change both in
 place; a saved index serves from its memory map at once. The table's operations are numba's where numba is installed,
-else numpy's: the same answers, some 20 times slower. `to_device` copies an index to a GPU for batches of millions of
-keys; a question brings about 60, which the CPU answers sooner than a GPU is asked.
+else numpy's: the same answers, 4 to 12 times slower. Look-ups may run side by side, but not beside a change.
+`to_device` copies an index to a GPU for batches of millions of keys; a question brings about 60, for which nothing is
+gained there.
 
 Letters: Q queried keys, K distinct keys, V ordinals in all.
 """
