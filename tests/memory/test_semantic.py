@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faiss
 import numpy as np
 import pytest
+import torch
 
 from widedeep_kb.memory import semantic
 from widedeep_kb.memory.semantic import SemanticIndex, has_gpu, place
@@ -107,3 +109,33 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
     assert place(index) is index and place(index, device="cpu") is index
     with pytest.raises(ValueError, match="'cuda:0': it takes a CUDA GPU and the package faiss-gpu"):
         place(index, device="cuda:0")
+
+
+def test_a_copy_on_the_gpu_lives_until_the_next_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for faiss-gpu that copies to the CPU: when copies are made, and where to."""
+    copies: list[int] = []
+
+    def copy(resources: object, number: int, index: faiss.Index) -> faiss.Index:
+        assert isinstance(resources, FakeResources)
+        copies.append(number)
+        return faiss.clone_index(index)
+
+    class FakeResources:
+        pass
+
+    monkeypatch.setattr(faiss, "StandardGpuResources", FakeResources, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", copy, raising=False)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    vectors = unit(np.random.default_rng(4), 6)
+    index = SemanticIndex(DIM, device="cuda:1")
+    index.add(np.arange(4), vectors[:4])
+    for _ in range(2):
+        assert index.search(vectors, top_k=1)[1][:4, 0].tolist() == [0, 1, 2, 3]
+    assert copies == [1] and isinstance(index._placed.referenced_objects[0], FakeResources)
+    index.add(np.array([4, 5]), vectors[4:])
+    assert index.search(vectors, top_k=1)[1][:, 0].tolist() == [0, 1, 2, 3, 4, 5] and copies == [1, 1]
+    index.remove(np.array([2]))
+    assert 2 not in index.search(vectors, top_k=5)[1] and copies == [1, 1, 1]
+    assert place(index._index, device="cpu") is index._index and place(index._index) is not index._index
+    assert copies == [1, 1, 1, 0], "no device named: the first GPU"

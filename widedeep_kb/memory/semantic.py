@@ -45,7 +45,7 @@ def place(index: faiss.Index, *, device: str | torch.device | None = None) -> fa
         raise ValueError(f"no search on {str(device)!r}: it takes a CUDA GPU and the package faiss-gpu")
     resources = faiss.StandardGpuResources()
     placed = faiss.index_cpu_to_gpu(resources, device.index or 0, index)
-    placed.resources = resources  # they must live as long as the copy
+    faiss.add_to_referenced_objects(placed, resources)  # they must live as long as the copy
     return placed
 
 
