@@ -40,7 +40,7 @@ other name has them."""
 GUESSED = 4
 """`Hits.stage` of facts that a guess brought."""
 _LEAST_COSINE = 0.35
-TOP_K = 8
+TOP_K = 16
 """Candidates of a span."""
 _MOST_WORDS = 6  # of a span
 _FAMILIAR, _FAMILIARITY = 2.0, 0.1  # words of a higher Zipf frequency are seldom typing errors: cost of each degree
