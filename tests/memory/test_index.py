@@ -1,6 +1,7 @@
 """The exact index against a dict of sets, collisions, and the memory-mapped file."""
 
 import pickle
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -97,6 +98,25 @@ def test_the_engines_agree_on_many_keys(tmp_path) -> None:
     assert found["numpy"][3].size == found["numpy"][5].size > 20_000
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("has_rows", [False, True])
+def test_large_look_ups_in_several_threads(share: float, has_rows: bool) -> None:
+    rng = np.random.default_rng(4)
+    keys = rng.integers(0, 2**64, 90_000, dtype=np.uint64)
+    index = ExactIndex()
+    index.insert(keys, np.arange(90_000), checks_of(keys))
+    if has_rows:
+        index.insert(keys[70_000:70_010], np.arange(10), checks_of(keys[70_000:70_010]))
+    queries = np.where(rng.random(90_000) < share, keys, rng.integers(0, 2**64, 90_000, dtype=np.uint64))
+    is_hit = queries == keys
+    expected = [[i] if hit else [] for i, hit in enumerate(is_hit.tolist())]
+    if has_rows:
+        expected[70_000:70_010] = [[i, *row] if row else [] for i, row in enumerate(expected[70_000:70_010])]
+    assert rows_of(index, queries) == expected
+    found = index.lookup(queries, checks_of(queries))
+    np.testing.assert_array_equal(found.lengths, list(map(len, expected)))
+
+
 def test_sorted_arrays_of_the_first_release_are_converted(engine: str) -> None:
     rng = np.random.default_rng(1)
     keys = np.unique(rng.integers(0, 2**64, 500, dtype=np.uint64))
@@ -124,6 +144,17 @@ def test_the_engine_is_numba_where_it_is_installed(monkeypatch: pytest.MonkeyPat
     assert index_module.default_engine.__wrapped__() == "numpy"
     monkeypatch.setattr(index_module, "find_spec", lambda name: name == "numba")
     assert index_module.default_engine.__wrapped__() == "numba"
+
+
+def test_a_forked_process_looks_up_with_threads_of_its_own() -> None:
+    index = ExactIndex()
+    keys = np.arange(100_000, dtype=np.uint64)
+    index.insert(keys, np.arange(100_000), checks_of(keys))
+    assert len(index.lookup(keys).values) == 100_000
+    with get_context("fork").Pool(1) as pool:
+        offsets, values = pool.apply_async(index.lookup, (keys,)).get(timeout=60)
+    np.testing.assert_array_equal(values, np.arange(100_000))
+    np.testing.assert_array_equal(offsets, np.arange(100_001))
 
 
 def test_an_unknown_engine_is_refused() -> None:

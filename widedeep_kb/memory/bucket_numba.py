@@ -248,7 +248,7 @@ def find_rows(table: np.ndarray, pool: np.ndarray, keys: np.ndarray, checks: np.
     for start, stop, num_found, _ in found:
         if total < start:
             values[total : total + num_found] = values[start : start + num_found]
-            offsets[start + 1 : stop + 1] += total
+        offsets[start + 1 : stop + 1] += total
         total += num_found
     return Jagged(offsets, values[:total])
 
