@@ -1,0 +1,263 @@
+"""What a question costs, and whether it is still answered, from a thousand facts to ten million in one memory.
+
+    python benchmarks/bench_scaling.py --max-facts 1000000
+    python benchmarks/bench_scaling.py --max-facts 10000000 --row-format compact
+
+One memory grows by factors of ten. At each size the same questions, about the first thousand facts, are answered:
+exact match; median ms of a question with its answer generated, alone and in batches; of the look-up alone (keys, index,
+rows). A line is printed as each size ends.
+
+The first `--written` facts are synthetic ones taken in by `write` as it is. Those after them are *fillers*: also taken
+in by `write` (the table checked, names and cues hashed, values tokenised, every row made by the writer and stored), but
+without the LLM's pass: the writer is given the states of written facts in turn, so that the semantic part of a
+filler's keys is another fact's. Their subjects are newly drawn names (none of an asked subject), their relations and
+values those of 30,000 synthetic facts, values moved on within their kind. With `--written` at `--max-facts` there are
+none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from widedeep_kb import model as model_module
+from widedeep_kb.memory.encoding import EncodedFacts, encode_frame
+from widedeep_kb.memory.writer import fact_features
+from widedeep_kb.metrics import exact_match
+from widedeep_kb.model import KnowledgeMemory
+from widedeep_kb.quiet import quiet_libraries
+from widedeep_kb.schema import normalise_facts
+from widedeep_kb.studies.arms import markdown_table
+from widedeep_kb.studies.domains import frame_questions, short_facts
+from widedeep_kb.studies.reporting import tell
+from widedeep_kb.synthetic.draw import Draw
+from widedeep_kb.synthetic.generator import SyntheticBatch, generate
+from widedeep_kb.synthetic.subjects import SUBJECT_KINDS
+
+ASKED_AMONG = 1000
+TEMPLATE_SUBJECTS = 4500  # about 30,000 facts
+POOL = 4096  # facts whose states fillers borrow
+COLUMNS = (
+    "facts", "exact_match", "ask_1_ms", "ask_64_ms", "recall_1_ms", "recall_64_ms", "index_bytes_a_fact",
+    "rss_bytes_a_fact", "row_bytes_a_fact", "disk_bytes_a_fact", "seconds_writing",
+)  # fmt: skip
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--max-facts", type=int, default=1_000_000)
+    parser.add_argument("--written", type=int, default=10_000, help="facts written with the LLM's pass")
+    parser.add_argument("--chunk", type=int, default=100_000, help="facts a call of write")
+    parser.add_argument("--row-format", default="fp16")
+    parser.add_argument("--llm", default=None)
+    parser.add_argument("--reader", type=Path, help="folder of a reader (default: the shipped one)")
+    parser.add_argument("--num-questions", type=int, default=128)
+    parser.add_argument("--num-timed", type=int, default=32, help="questions asked one by one")
+    parser.add_argument("--runs", type=int, default=3, help="timed passes in batches of 64")
+    parser.add_argument("--max-new-tokens", type=int, default=24)
+    parser.add_argument("--save-up-to", type=int, default=0, help="facts up to which the memory is saved, for its size")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    if min(args.max_facts, args.written) < ASKED_AMONG:
+        parser.error(f"--max-facts and --written must be at least {ASKED_AMONG}")
+    if min(args.chunk, args.num_questions, args.num_timed, args.runs) < 1:
+        parser.error("--chunk, --num-questions, --num-timed and --runs must be at least 1")
+    return args
+
+
+def sizes(max_facts: int) -> list[int]:
+    """A thousand, ten thousand, and so on, up to `max_facts`."""
+    powers = [ASKED_AMONG * 10**i for i in range(5)]
+    return [*(size for size in powers if size < max_facts), max_facts]
+
+
+class Source:
+    """Facts to write: so many written ones, then fillers without end.
+
+    Args:
+        memory: its tokenizer says which values are short enough.
+        num_written: facts that are no fillers.
+        seed: of all choices.
+    """
+
+    def __init__(self, memory: KnowledgeMemory, *, num_written: int, seed: int) -> None:
+        batch = generate(num_written // 6 + 300, seed=seed)
+        self.written = short_facts(_frame(batch, prefix="w"), memory.lm).head(num_written)
+        self.asked = self.written.head(ASKED_AMONG)
+        self._names = {name.casefold() for name in self.asked["subject"].to_list()}
+        self._template = generate(TEMPLATE_SUBJECTS, seed=seed + 1, excluded_subjects=self._names)
+        self._draw, self._num_drawn, self._spare = Draw(seed + 2), 0, self.written.clear()
+        self._lm = memory.lm
+
+    def chunks(self, first: int, last: int, *, chunk: int) -> Iterator[tuple[pl.DataFrame, bool]]:
+        """Facts number first to last - 1, in parts; whether they are fillers."""
+        for start in range(first, min(last, self.written.height), chunk):
+            yield self.written[start : min(start + chunk, last)], False
+        start = max(first, self.written.height)
+        while start < last:
+            facts = self._fillers(min(chunk, last - start))
+            start += facts.height
+            yield facts, True
+
+    def _fillers(self, count: int) -> pl.DataFrame:
+        while self._spare.height < count:
+            self._spare = pl.concat([self._spare, self._drawn()])
+        facts, self._spare = self._spare[:count], self._spare[count:]
+        return facts
+
+    def _drawn(self) -> pl.DataFrame:
+        """The template with new subjects, and values moved on within their kind."""
+        template, self._num_drawn = self._template, self._num_drawn + 1
+        kinds = {kind.name: kind for kind in SUBJECT_KINDS}
+        subjects = []
+        for kind in template.subject_kinds:
+            name = kinds[kind].draw_name(self._draw)
+            while not name or name.casefold() in self._names:
+                name = kinds[kind].draw_name(self._draw)
+            subjects.append(name)
+        order = np.argsort(np.array(template.value_kinds), kind="stable")
+        objects = np.empty(len(order), dtype=object)
+        objects[order] = np.array(template.objects, dtype=object)[np.roll(order, self._num_drawn)]
+        frame = pl.DataFrame(
+            {
+                "subject_id": [f"f{self._num_drawn}-{s}" for s in template.subject_index.tolist()],
+                "subject": [subjects[s] for s in template.subject_index.tolist()],
+                "relation": template.relations,
+                "object": objects.tolist(),
+            }
+        )
+        return short_facts(normalise_facts(frame), self._lm)
+
+
+def _frame(batch: SyntheticBatch, *, prefix: str) -> pl.DataFrame:
+    return normalise_facts(batch.to_frame(prefix=prefix).filter(~pl.Series(batch.is_long)))
+
+
+@contextmanager
+def borrowed_states(pool: Tensor) -> Iterator[None]:
+    """`write` makes rows from the states `pool` [n, F] in turn, instead of running the LLM."""
+
+    def states(_lm: object, facts: EncodedFacts, **_: object) -> Tensor:
+        return pool[torch.arange(len(facts), device=pool.device) % len(pool)]
+
+    with mock.patch.object(model_module, "fact_features", states):
+        yield
+
+
+def timed(function: Callable[[], object], *, device: torch.device) -> float:
+    """Milliseconds of a call, the GPU's work included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return 1000 * (time.perf_counter() - started)
+
+
+def ask(memory: KnowledgeMemory, questions: pl.DataFrame, *, args: argparse.Namespace) -> dict[str, object]:
+    """Exact match, and medians of ms a question."""
+    texts, device = questions["question"].to_list(), memory.lm.device
+    answers = memory.ask_many(texts, max_new_tokens=args.max_new_tokens, batch_size=64)
+    right = [exact_match(a.text, e) for a, e in zip(answers, questions["answers"].to_list(), strict=True)]
+    some, many = texts[: args.num_timed], texts[:64]
+
+    def one_by_one(call: Callable[[list[str]], object]) -> float:
+        return statistics.median(timed(lambda t=text: call([t]), device=device) for text in some)
+
+    def together(call: Callable[[list[str]], object]) -> float:
+        return statistics.median(timed(lambda: call(many), device=device) for _ in range(args.runs)) / len(many)
+
+    def answer(batch: list[str]) -> object:
+        return memory.ask_many(batch, max_new_tokens=args.max_new_tokens, batch_size=64)
+
+    recall = memory.store.recall
+    return {
+        "exact_match": round(sum(right) / len(right), 4),
+        "ask_1_ms": round(one_by_one(answer), 3),
+        "ask_64_ms": round(together(answer), 3),
+        "recall_1_ms": round(one_by_one(recall), 3),
+        "recall_64_ms": round(together(recall), 3),
+    }
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def space(memory: KnowledgeMemory, *, rss_before: int, args: argparse.Namespace) -> dict[str, object]:
+    """Bytes a fact: of the exact index, of this process, of the rows in use, and on disk if small enough to save."""
+    store = memory.store
+    num_facts = len(store)
+    state = store.table.state_tensors()
+    rows = sum(tensor.nbytes for tensor in state.values())
+    disk = None
+    if num_facts <= args.save_up_to:
+        with tempfile.TemporaryDirectory() as folder:
+            store.save(Path(folder) / "memory")
+            disk = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) // num_facts
+    return {
+        "index_bytes_a_fact": store.retriever.size_bytes // num_facts,
+        "rss_bytes_a_fact": (resident_bytes() - rss_before) // num_facts,
+        "row_bytes_a_fact": rows // num_facts,
+        "disk_bytes_a_fact": disk,
+    }
+
+
+def grow(memory: KnowledgeMemory, source: Source, *, until: int, pool: Tensor, chunk: int) -> float:
+    """Write facts until there are so many; seconds in `write` alone."""
+    seconds = 0.0
+    for facts, is_filler in source.chunks(len(memory.store), until, chunk=chunk):
+        started = time.perf_counter()
+        if is_filler:
+            with borrowed_states(pool):
+                memory.write(facts)
+        else:
+            memory.write(facts)
+        seconds += time.perf_counter() - started
+    return seconds
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Grow, ask and print."""
+    args = parse_args(argv)
+    quiet_libraries()
+    options = {} if args.row_format == "fp16" else {"row_format": args.row_format}
+    memory = KnowledgeMemory.from_pretrained(llm=args.llm, reader=args.reader, **options)
+    lm = memory.lm
+    device = torch.cuda.get_device_name(lm.device) if lm.device.type == "cuda" else "CPU"
+    tell(device=device, llm=lm.identity.name, row_format=args.row_format, written=args.written, seed=args.seed)
+    source = Source(memory, num_written=args.written, seed=args.seed)
+    asked = source.asked.sample(min(args.num_questions, source.asked.height), shuffle=True, seed=args.seed)
+    questions = frame_questions(asked, split="trained", seed=args.seed)
+    encoded = encode_frame(lm.tokenizer, source.written.head(min(POOL, args.written)), end_id=lm.newline_id)
+    pool = fact_features(lm, encoded, layers=memory.reader.config.writer_layers)
+    results: list[dict[str, object]] = []
+    rss_before = resident_bytes()
+    for size in sizes(args.max_facts):
+        seconds = grow(memory, source, until=size, pool=pool, chunk=args.chunk)
+        if not results:
+            ask(memory, questions.head(64), args=args)  # warms up
+        figures = {"facts": len(memory.store), "seconds_writing": round(seconds, 1)} | ask(memory, questions, args=args)
+        results.append(figures | space(memory, rss_before=rss_before, args=args))
+        tell(**results[-1])
+    print()
+    print(markdown_table(COLUMNS, [[result[name] for name in COLUMNS] for result in results]))
+
+
+if __name__ == "__main__":
+    main()

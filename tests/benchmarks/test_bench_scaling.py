@@ -1,0 +1,73 @@
+"""The scaling benchmark: sizes, fillers that are real facts but for their semantic part, on a tiny random model."""
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.reader import Reader, ReaderConfig
+from widedeep_kb.model import KnowledgeMemory
+from widedeep_kb.studies.domains import frame_questions
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "bench_scaling.py"))
+
+
+@pytest.fixture
+def memory(tiny_frozen_lm: Callable[..., FrozenLM]) -> KnowledgeMemory:
+    """An empty memory of a tiny random LLM."""
+    lm = tiny_frozen_lm("llama")
+    torch.manual_seed(0)
+    return KnowledgeMemory(lm, Reader(ReaderConfig.for_lm(lm)))
+
+
+def test_sizes_end_at_the_largest() -> None:
+    assert SCRIPT["sizes"](1000) == [1000]
+    assert SCRIPT["sizes"](2500) == [1000, 2500]
+    assert SCRIPT["sizes"](10**7) == [10**3, 10**4, 10**5, 10**6, 10**7]
+
+
+def test_a_memory_grows_with_written_facts_and_fillers(memory: KnowledgeMemory) -> None:
+    source = SCRIPT["Source"](memory, num_written=1000, seed=0)
+    num_features = len(memory.reader.config.writer_layers) * memory.lm.hidden_size
+    pool = torch.randn(16, num_features)
+    SCRIPT["grow"](memory, source, until=1000, pool=pool, chunk=400)
+    facts = memory.store.catalogue.rows(memory.store.catalogue.alive())
+    assert facts["fact_id"].to_list() == source.written["fact_id"].to_list()
+    SCRIPT["grow"](memory, source, until=1600, pool=pool, chunk=400)
+    fillers = memory.store.catalogue.rows(memory.store.catalogue.alive())[1000:]
+    assert fillers.height == 600
+    names = set(source.asked["subject"].str.to_lowercase())
+    assert not names & set(fillers["subject"].str.to_lowercase())
+    some = fillers.sample(20, seed=0)
+    found = memory.store.recall([f"The {r} of {s} is" for s, r in some.select("subject", "relation").iter_rows()])
+    hits = [o in row for o, row in zip(some["ordinal"].to_list(), found.hits.ordinals.tolist(), strict=True)]
+    assert sum(hits) >= 18
+
+
+def test_fillers_differ_from_written_facts_in_their_keys_alone(memory: KnowledgeMemory) -> None:
+    source = SCRIPT["Source"](memory, num_written=1000, seed=0)
+    facts = source.written.head(8)
+    real, encoded = memory.rows_for(facts)
+    other = torch.randn(1, len(memory.reader.config.writer_layers) * memory.lm.hidden_size)
+    with SCRIPT["borrowed_states"](other):
+        filler, _ = memory.rows_for(facts)
+    real, filler = (rows.unflatten(-1, (8, 2, -1)) for rows in (real, filler))  # slots of key and value
+    torch.testing.assert_close(real[:, :, 1], filler[:, :, 1])
+    is_used = torch.from_numpy(encoded.chunk_tokens >= 0)
+    assert not torch.isclose(real[:, :, 0][is_used], filler[:, :, 0][is_used], atol=1e-4).all()
+
+
+def test_a_size_is_asked_and_measured(memory: KnowledgeMemory) -> None:
+    args = SCRIPT["parse_args"](["--num-timed", "2", "--runs", "1", "--max-new-tokens", "3", "--save-up-to", "2000"])
+    source = SCRIPT["Source"](memory, num_written=1000, seed=0)
+    memory.write(source.asked)
+    questions = frame_questions(source.asked.head(4), split="trained", seed=0)
+    found = SCRIPT["ask"](memory, questions, args=args)
+    found |= SCRIPT["space"](memory, rss_before=0, args=args)
+    assert 0 <= found["exact_match"] <= 1
+    assert all(found[name] > 0 for name in found if name != "exact_match")
+    assert pl.DataFrame([found]).height == 1
