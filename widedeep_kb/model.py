@@ -29,6 +29,7 @@ from widedeep_kb.decoding import GreedyDecoder
 from widedeep_kb.lm import AnswerLineEnd, FrozenLM, answer_tokens, end_ids, left_pad, load_lm
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.changing import FolderLock
+from widedeep_kb.memory.compact import CompactCodec
 from widedeep_kb.memory.config import read_config
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_frame
 from widedeep_kb.memory.folder import empty_store, open_folder, save_folder, shipped_reader
@@ -106,6 +107,7 @@ class KnowledgeMemory:
         reader: str | Path | Reader | None = None,
         device: str | torch.device | None = None,
         gpu_row_bytes: int | None = None,
+        row_format: str = "fp16",
     ) -> KnowledgeMemory:
         """Open a memory folder, or start an empty memory.
 
@@ -115,6 +117,7 @@ class KnowledgeMemory:
             reader: folder of a reader or a reader; default: the memory's own, or the one shipped for the LLM.
             device: default: the GPU where there is one.
             gpu_row_bytes: GPU memory for rows (see `FactStore`); default: all rows are kept beside the LLM.
+            row_format: of an empty memory's rows: "fp32", "fp16", "bf16", "int8", "int4" or "compact".
 
         Raises:
             ValueError: no such folder, a damaged one, or one of another LLM or reader; `gpu_row_bytes` with no GPU.
@@ -125,7 +128,7 @@ class KnowledgeMemory:
         if stored:
             return open_folder(stored.folder, lm, reader=reader, make=cls, gpu_row_bytes=gpu_row_bytes)
         chosen = reader if isinstance(reader, Reader) else Reader.load(Path(reader) if reader else shipped_reader(lm))
-        return cls(lm, chosen, store=empty_store(lm, chosen, gpu_row_bytes=gpu_row_bytes))
+        return cls(lm, chosen, store=empty_store(lm, chosen, row_format=row_format, gpu_row_bytes=gpu_row_bytes))
 
     def save(self, folder: str | Path, *, overwrite: bool = False, lock: FolderLock | None = None) -> None:
         """Write the memory to `folder`: atomically, an interrupted save leaves the former state.
@@ -168,9 +171,11 @@ class KnowledgeMemory:
     def rows_for(
         self, facts: pl.DataFrame, *, progress: Callable[[int], None] | None = None
     ) -> tuple[Tensor, EncodedFacts]:
-        """The rows the writer makes of facts: [rows, row width] float32, fact after fact, and the facts' tokens."""
+        """Rows of facts in order, [rows, row width] float32 or packed if the table's are compact, and their tokens."""
         encoded = encode_frame(self.lm.tokenizer, facts, end_id=self.lm.newline_id)
         features = fact_features(self.lm, encoded, layers=self.reader.config.writer_layers, progress=progress)
+        if isinstance(codec := getattr(self.store.table, "codec", None), CompactCodec):
+            return codec.pack(encoded, features), encoded
         return write_rows(self.lm, self.reader, encoded, features=features), encoded
 
     def erase(self, ordinals: np.ndarray) -> pl.DataFrame:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from widedeep_kb.memory.config import ROW_FORMATS
+
 
 class UsageError(Exception):
     """A mistake on the command line."""
@@ -29,6 +31,15 @@ def add_gpu_rows(parser: argparse.ArgumentParser) -> None:
         type=above_zero,
         metavar="GB",
         help="GPU memory for rows: more are kept in host memory, with a cache of this size (default: all on the GPU)",
+    )
+
+
+def add_row_format(parser: argparse.ArgumentParser) -> None:
+    """Declare `--row-format`."""
+    parser.add_argument(
+        "--row-format",
+        choices=ROW_FORMATS,
+        help="how a new memory stores its rows (default: fp16; `rewrite` changes it)",
     )
 
 

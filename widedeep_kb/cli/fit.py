@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widedeep_kb.cli.arguments import UsageError
-from widedeep_kb.cli.opening import gpu_row_bytes, memory_type, open_memory
+from widedeep_kb.cli.opening import check_row_format, gpu_row_bytes, memory_type, open_memory
 from widedeep_kb.memory.changing import changing
 from widedeep_kb.memory.config import CONFIG_NAME
 from widedeep_kb.training.fit_config import FitJob
@@ -88,9 +88,12 @@ def run_job(job: FitJob) -> int:
 def start(job: FitJob) -> KnowledgeMemory:
     """The memory to begin with."""
     if job.memory is not None:
-        return open_memory(job.memory, llm=job.llm, reader=job.reader, gpu_row_budget_gb=job.gpu_row_budget_gb)
-    budget = gpu_row_bytes(job.gpu_row_budget_gb)
-    return memory_type().from_pretrained(llm=job.llm, reader=job.reader, gpu_row_bytes=budget)
+        memory = open_memory(job.memory, llm=job.llm, reader=job.reader, gpu_row_budget_gb=job.gpu_row_budget_gb)
+        check_row_format(memory, job.row_format)
+        memory.store.table.check_trainable()
+        return memory
+    places = {"gpu_row_bytes": gpu_row_bytes(job.gpu_row_budget_gb), "row_format": job.row_format or "fp16"}
+    return memory_type().from_pretrained(llm=job.llm, reader=job.reader, **places)
 
 
 def read_templates(path: Path) -> dict[str, list[str]]:

@@ -31,6 +31,16 @@ def open_memory(
     return memory_type().from_pretrained(folder, llm=llm, reader=reader, gpu_row_bytes=budget)
 
 
+def check_row_format(memory: KnowledgeMemory, row_format: str | None) -> None:
+    """Raises ValueError if a memory that exists already was asked to store its rows in another format."""
+    stored = memory.store.table.row_format
+    if row_format not in (None, stored):
+        raise ValueError(
+            f"the memory stores its rows as {stored}, not as {row_format}: `widedeep-kb rewrite --memory DIR "
+            f"--row-format {row_format}` changes that"
+        )
+
+
 def gpu_row_bytes(gpu_row_budget_gb: float | None) -> int | None:
     """A budget in bytes from one in GB (10^9 bytes)."""
     return None if gpu_row_budget_gb is None else int(gpu_row_budget_gb * 1e9)

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with changing(args.memory) as lock:
         memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
+        memory.store.table.check_trainable()
         from widedeep_kb.training.fit import fit
 
         with redirect_stdout(sys.stderr):  # progress bars

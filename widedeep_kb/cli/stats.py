@@ -10,6 +10,7 @@ from widedeep_kb.cli.arguments import add_memory
 from widedeep_kb.cli.stored import NAMES_NAME, ROWS_NAME, read_catalogue
 from widedeep_kb.memory.config import read_config
 
+STORED = {"F32": ("fp32", 4), "F16": ("fp16", 2), "BF16": ("bf16", 2), "U8": ("packed", 1)}  # safetensors' names
 HELP = "count facts, subjects, relations, rows and bytes; name reader and LLM"
 EXAMPLE = "widedeep-kb stats --memory my-memory --json"
 
@@ -40,7 +41,7 @@ def memory_stats(folder: Path) -> dict[str, int | str]:
         "facts": len(catalogue),
         "subjects": facts["subject_id"].n_unique(),
         "relations": facts["relation"].n_unique(),
-        "rows": count_rows(config.snapshot / ROWS_NAME),
+        **row_figures(config.snapshot / ROWS_NAME, num_facts=len(catalogue)),
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         "semantic": "on" if config.use_semantic else "off",
         "semantic_bytes": semantic_bytes(config.snapshot / NAMES_NAME),
@@ -55,8 +56,10 @@ def semantic_bytes(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def count_rows(path: Path) -> int:
-    """Rows of all live facts, from the file that holds them; only the counts are read.
+def row_figures(path: Path, *, num_facts: int) -> dict[str, int | float | str]:
+    """Rows of all live facts, how they are stored, and their bytes a fact, without index and catalogue.
+
+    Only the counts and the header of the file are read.
 
     Raises:
         ValueError: the file is missing or damaged.
@@ -65,6 +68,14 @@ def count_rows(path: Path) -> int:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return int(file.get_tensor("num_rows").sum())
+            num_rows = int(file.get_tensor("num_rows").sum())
+            stored, given = file.get_slice("rows"), (file.metadata() or {}).get("row_format")
+            dtype, width = stored.get_dtype(), stored.get_shape()[1]
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: {error}") from error
+    row_format, number_bytes = STORED[dtype]
+    return {
+        "rows": num_rows,
+        "row_format": given or row_format,
+        "row_bytes_per_fact": round(num_rows * width * number_bytes / max(1, num_facts), 1),
+    }

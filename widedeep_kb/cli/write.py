@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.arguments import add_llm, add_memory
-from widedeep_kb.cli.opening import memory_type, open_memory
+from widedeep_kb.cli.arguments import add_llm, add_memory, add_row_format
+from widedeep_kb.cli.opening import check_row_format, memory_type, open_memory
 from widedeep_kb.cli.printing import fact_lines, print_lines
 from widedeep_kb.memory.changing import changing, check_target
 from widedeep_kb.memory.config import CONFIG_NAME
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reader", type=Path, metavar="R", help="folder of a reader (default: the memory's, or the shipped one)"
     )
+    add_row_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
 def open_or_start(args: argparse.Namespace) -> KnowledgeMemory:
     """The memory in the folder, or an empty one if there is none yet."""
     if (args.memory / CONFIG_NAME).exists():
-        return open_memory(args.memory, llm=args.llm, reader=args.reader)
-    return memory_type().from_pretrained(llm=args.llm, reader=args.reader)
+        memory = open_memory(args.memory, llm=args.llm, reader=args.reader)
+        check_row_format(memory, args.row_format)
+        return memory
+    return memory_type().from_pretrained(llm=args.llm, reader=args.reader, row_format=args.row_format or "fp16")
 
 
 def preview(memory: KnowledgeMemory, facts: pl.DataFrame, *, mode: str) -> int:

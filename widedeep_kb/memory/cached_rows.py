@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from widedeep_kb.memory.packed import PackedTable, RowCodec
 from widedeep_kb.memory.row_trainer import MAX_CUDA_DIM, RowTrainer, caching_kernel
 from widedeep_kb.memory.rows import RowAllocator
-from widedeep_kb.memory.wide import WideTable
+from widedeep_kb.memory.wide import FLOAT_FORMATS, WideTable
 
 ROWS_PER_SET = 32  # FBGEMM's associativity, one warp
 STATE_BYTES = 16  # of a cached row: which row it is, and when it was last used
@@ -306,25 +307,48 @@ def within_budget(table: WideTable, *, capacity: int, gpu_row_bytes: int | None)
     if gpu_row_bytes is None or isinstance(table, CachedRows):
         return table
     _check_gpu(table.weight.device)
-    if capacity * table.embedding_dim * table.weight.dtype.itemsize <= gpu_row_bytes:
+    if capacity * table.weight.shape[1] * table.weight.dtype.itemsize <= gpu_row_bytes:
         return table
+    _check_cacheable(table.row_format, gpu_row_bytes=gpu_row_bytes)
     state, device = table.state_tensors(), table.weight.device
     return CachedRows.from_tensors(state, table.embedding_dim, device=device, cache_bytes=gpu_row_bytes)
 
 
 def load_table(
-    tensors: Mapping[str, Tensor], embedding_dim: int, *, device: torch.device | str, gpu_row_bytes: int | None
+    tensors: Mapping[str, Tensor],
+    embedding_dim: int,
+    *,
+    device: torch.device | str,
+    gpu_row_bytes: int | None,
+    codec: RowCodec | None = None,
 ) -> WideTable:
     """The table of `state_tensors()`: on `device`, or in host memory with a cache there if it exceeds the budget.
 
+    Args:
+        tensors, embedding_dim, device: as in `WideTable.from_tensors`.
+        gpu_row_bytes: GPU memory for rows; None = no limit.
+        codec: of packed rows; None = rows of floats.
+
     Raises:
-        ValueError: see `WideTable.from_tensors` and `within_budget`.
+        ValueError: see `WideTable.from_tensors`, `PackedTable.from_tensors` and `within_budget`.
     """
     if gpu_row_bytes is not None:
         _check_gpu(torch.device(device))
         if tensors["rows"].nbytes > gpu_row_bytes:
+            if codec is not None:
+                _check_cacheable(codec.name, gpu_row_bytes=gpu_row_bytes)
             return CachedRows.from_tensors(tensors, embedding_dim, device=device, cache_bytes=gpu_row_bytes)
+    if codec is not None:
+        return PackedTable.from_tensors(tensors, codec, device=device)
     return WideTable.from_tensors(tensors, embedding_dim, device=device)
+
+
+def _check_cacheable(row_format: str, *, gpu_row_bytes: int) -> None:
+    if FLOAT_FORMATS.get(row_format) not in _DTYPES:
+        raise ValueError(
+            f"rows stored as {row_format} do not fit into {gpu_row_bytes} bytes of GPU memory: only fp32 and fp16 rows "
+            "can be kept in host memory with a cache on the GPU"
+        )
 
 
 def _check_gpu(device: torch.device) -> None:

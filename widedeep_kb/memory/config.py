@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 CONFIG_NAME = "config.json"
 FORMAT = 1
+ROW_FORMATS = ("fp32", "fp16", "bf16", "int8", "int4", "compact")  # how rows are stored
 
 
 class FolderConfig(NamedTuple):

@@ -12,12 +12,14 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.changing import FolderLock, changing, snapshots
 from widedeep_kb.memory.config import CONFIG_NAME, FORMAT, FolderConfig, read_config, version_of
+from widedeep_kb.memory.packed import codec_for
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.store import FactStore
 
@@ -72,6 +74,9 @@ def _open(
         )
     width = loaded.writer.row_width
     places = {"device": lm.device, "gpu_row_bytes": gpu_row_bytes}
+    places["codec_of"] = partial(
+        codec_for, embedding_dim=width, writer=loaded.writer, embedding_weight=lm.embedding_weight
+    )
     store = FactStore.load(config.snapshot, width, word_vectors=lm.word_vectors, **places)
     memory = make(lm, loaded, store=store, use_deep=config.use_deep, use_semantic=config.use_semantic)
     memory.versions.add(config.version)
@@ -128,14 +133,18 @@ def save_folder(memory: KnowledgeMemory, folder: Path, *, overwrite: bool, lock:
         shutil.rmtree(path)
 
 
-def empty_store(lm: FrozenLM, reader: Reader, *, gpu_row_bytes: int | None = None) -> FactStore:
+def empty_store(
+    lm: FrozenLM, reader: Reader, *, row_format: str = "fp16", gpu_row_bytes: int | None = None
+) -> FactStore:
     """No facts yet, rows beside the LLM.
 
     Raises:
-        ValueError: `gpu_row_bytes` without a GPU.
+        ValueError: no such row format, or `gpu_row_bytes` without a GPU.
     """
     width = reader.writer.row_width
-    return FactStore(width, word_vectors=lm.word_vectors, device=lm.device, gpu_row_bytes=gpu_row_bytes)
+    codec = codec_for(row_format, width, writer=reader.writer, embedding_weight=lm.embedding_weight)
+    places = {"device": lm.device, "gpu_row_bytes": gpu_row_bytes}
+    return FactStore(width, word_vectors=lm.word_vectors, row_format=row_format, codec=codec, **places)
 
 
 def shipped_reader(lm: FrozenLM) -> Path:

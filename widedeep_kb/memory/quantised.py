@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 import widedeep_kb.memory.row_trainer  # noqa: F401 - registers FBGEMM's operators
+from widedeep_kb.memory.encoding import SLOTS_PER_ROW
 from widedeep_kb.memory.gather import HAS_TRITON, check_gather, found_rows
+
+SCALE_BYTES = {8: 8, 4: 4}  # scale and bias of a group: float32 behind 8-bit codes, float16 behind 4-bit ones
 
 
 def gather_quantised(
@@ -58,3 +61,29 @@ def dequantise(packed: Tensor, *, num_bits: int, num_groups: int) -> Tensor:
     else:
         values = torch.ops.fbgemm.FusedNBitRowwiseQuantizedSBHalfToFloat(groups, num_bits)
     return values.reshape(len(packed), num_groups * values.shape[1])
+
+
+class QuantisedCodec:
+    """Float rows as codes of `num_bits`, a scale and a bias for each of the row's slots.
+
+    Args:
+        embedding_dim: D, a multiple of 32.
+        num_bits: 8 or 4.
+
+    Raises:
+        ValueError: another embedding_dim.
+    """
+
+    def __init__(self, embedding_dim: int, *, num_bits: int) -> None:
+        if embedding_dim < 4 * SLOTS_PER_ROW or embedding_dim % (4 * SLOTS_PER_ROW):
+            raise ValueError(f"int{num_bits} rows need a multiple of {4 * SLOTS_PER_ROW} numbers, got {embedding_dim}")
+        self.name, self.embedding_dim, self.num_bits = f"int{num_bits}", embedding_dim, num_bits
+        self.row_bytes = embedding_dim * num_bits // 8 + SLOTS_PER_ROW * SCALE_BYTES[num_bits]
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Uint8 [N, B] of float rows [N, D]."""
+        return quantise(values, num_bits=self.num_bits, num_groups=SLOTS_PER_ROW)
+
+    def rows(self, packed: Tensor, row_ids: Tensor) -> Tensor:
+        """Float32 [N, D] by number (int64 [N]) from packed rows [R, B]."""
+        return gather_quantised(packed, row_ids, num_bits=self.num_bits, num_groups=SLOTS_PER_ROW)

@@ -8,6 +8,7 @@ Letters: B texts, C places for facts of a text, R rows of a text, D numbers in a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,10 +26,10 @@ from widedeep_kb.memory.guessing import FILE_NAME as NAMES_FILE
 from widedeep_kb.memory.guessing import GUESSED, NameGuesser, add_guesses
 from widedeep_kb.memory.interrupts import uninterrupted
 from widedeep_kb.memory.narrowing import narrow
+from widedeep_kb.memory.packed import RowCodec, codec_for, make_table
 from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.memory.rows import expand_rows
-from widedeep_kb.memory.wide import WideTable
 
 ROWS_FILE = "rows.safetensors"
 CATALOGUE_FILE = "facts.parquet"
@@ -98,7 +99,8 @@ class FactStore:
         budget: C, most facts brought for one text.
         word_vectors: for relations when a subject has more facts than places.
         device: where the rows are kept.
-        dtype: storage type of the rows.
+        row_format: how rows are stored: a name in `config.ROW_FORMATS`.
+        codec: of a format that is not of floats (see `packed.codec_for`).
         gpu_row_bytes: rows that would take more than this of the GPU are kept in host memory, and this much of them
             in a cache on the GPU; None = all on `device`.
 
@@ -113,12 +115,13 @@ class FactStore:
         budget: int = 32,
         word_vectors: WordVectors,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float16,
+        row_format: str = "fp16",
+        codec: RowCodec | None = None,
         gpu_row_bytes: int | None = None,
     ) -> None:
         self.catalogue = FactCatalogue()
         self.retriever = Retriever(budget, word_vectors=word_vectors)
-        self.table = WideTable(embedding_dim=row_width, device=device, dtype=dtype)
+        self.table = make_table(row_format, row_width, codec=codec, device=device)
         self.gpu_row_bytes = gpu_row_bytes
         self.table = within_budget(self.table, capacity=self.table.capacity, gpu_row_bytes=gpu_row_bytes)
         self._guesser: NameGuesser | None = None
@@ -239,7 +242,7 @@ class FactStore:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.table.state_tensors().items()}
         tensors["first_rows"] = torch.from_numpy(self.first_rows[:used].copy())
         tensors["num_rows"] = torch.from_numpy(self.num_rows[:used].copy())
-        save_file(tensors, folder / ROWS_FILE)
+        save_file(tensors, folder / ROWS_FILE, metadata={"row_format": self.table.row_format})
 
     @classmethod
     def load(
@@ -250,8 +253,11 @@ class FactStore:
         word_vectors: WordVectors,
         device: torch.device | str = "cpu",
         gpu_row_bytes: int | None = None,
+        codec_of: Callable[[str], RowCodec | None] | None = None,
     ) -> FactStore:
         """Read what `save` wrote; rows on the CPU are mapped from the file, privately.
+
+        `codec_of` tells the codec of a row format; default: `packed.codec_for`, which cannot read compact rows alone.
 
         Raises:
             ValueError: a file is missing, truncated or does not fit the others, or `gpu_row_bytes` without a GPU.
@@ -260,12 +266,14 @@ class FactStore:
         try:
             with safe_open(folder / ROWS_FILE, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+                row_format = (file.metadata() or {}).get("row_format", "fp16")  # once all rows were floats
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{folder / ROWS_FILE}: {str(error).splitlines()[0]}") from error
         store.first_rows = tensors.pop("first_rows").numpy().copy()
         store.num_rows = tensors.pop("num_rows").numpy().copy()
         store.gpu_row_bytes = gpu_row_bytes
-        store.table = load_table(tensors, row_width, device=device, gpu_row_bytes=gpu_row_bytes)
+        codec = codec_of(row_format) if codec_of else codec_for(row_format, row_width)
+        store.table = load_table(tensors, row_width, device=device, gpu_row_bytes=gpu_row_bytes, codec=codec)
         if not (folder / CATALOGUE_FILE).is_file():
             raise ValueError(f"{folder / CATALOGUE_FILE} is missing")
         store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)

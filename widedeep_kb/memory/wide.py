@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TABLE_NAME = "wide"
 FEATURE_NAME = "facts"
+FLOAT_FORMATS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}  # by name of row format
 _DATA_TYPES = {torch.float32: DataType.FP32, torch.float16: DataType.FP16, torch.bfloat16: DataType.BF16}
 
 
@@ -87,6 +88,11 @@ class WideTable(nn.Module):
     def embedding_dim(self) -> int:
         """D, numbers in a row."""
         return self.weight.shape[1]
+
+    @property
+    def row_format(self) -> str:
+        """Name of the storage type, such as "fp16"."""
+        return next(name for name, dtype in FLOAT_FORMATS.items() if dtype == self.weight.dtype)
 
     @property
     def num_live(self) -> int:
@@ -157,7 +163,7 @@ class WideTable(nn.Module):
         """
         self._check_allocated(row_ids)
         self.weight.index_copy_(0, row_ids, self.storable(values, num_rows=row_ids.numel()))
-        self.momentum.index_fill_(0, row_ids, 0.0)
+        self._forget_training(row_ids)
         self.is_live.index_fill_(0, row_ids, True)
 
     @torch.no_grad()
@@ -172,7 +178,7 @@ class WideTable(nn.Module):
         """
         self._check_allocated(row_ids)
         self.weight.index_fill_(0, row_ids, 0.0)
-        self.momentum.index_fill_(0, row_ids, 0.0)
+        self._forget_training(row_ids)
         self.is_live.index_fill_(0, row_ids, False)
         rows = row_ids.cpu().numpy()
         self.allocator.free(rows, np.ones_like(rows))
@@ -193,8 +199,7 @@ class WideTable(nn.Module):
         self.check_live(values)
         if int(lengths.sum()) != values.numel():
             raise ValueError(f"lengths sum to {int(lengths.sum())}, but there are {values.numel()} rows")
-        features = KeyedJaggedTensor(keys=[FEATURE_NAME], values=values, lengths=lengths)
-        return self.collection(features)[FEATURE_NAME]
+        return self._collect(values, lengths)
 
     def lookup(self, values: Tensor, lengths: Tensor) -> JaggedTensor:
         """The same as calling the module."""
@@ -219,7 +224,11 @@ class WideTable(nn.Module):
 
     def trainable(self, lr: float, *, eps: float = 1e-8) -> RowTrainer:
         """A differentiable look-up whose backward pass trains the rows; see `RowTrainer`."""
+        self.check_trainable()
         return RowTrainer(self, lr, eps=eps)
+
+    def check_trainable(self) -> None:
+        """Raises ValueError where rows are stored so that they cannot be trained; these can."""
 
     def check_live(self, row_ids: Tensor) -> None:
         """Raises ValueError unless `row_ids` is an int64 [N] tensor on the table's device that names live rows only."""
@@ -262,27 +271,24 @@ class WideTable(nn.Module):
         Raises:
             ValueError: a missing tensor, another `embedding_dim`, or tensors that contradict each other.
         """
-        missing = {"rows", "momentum", "is_live"} - set(tensors)
-        if missing:
-            raise ValueError(f"the wide table's state has no {min(missing)!r}")
+        dtypes = {"momentum": torch.float32, "is_live": torch.bool}
+        allocator = stored_allocator(tensors, dtypes)
         rows, device = tensors["rows"], torch.device(device)
         if rows.ndim != 2 or rows.shape[1] != embedding_dim:
             raise ValueError(f"rows of shape {tuple(rows.shape)} do not have embedding_dim {embedding_dim}")
         _check_layout(embedding_dim, device=device, dtype=rows.dtype)
-        free_list = {name: tensors[name].cpu().numpy() for name in RowAllocator(1).state() if name in tensors}
-        allocator = RowAllocator.from_state(free_list)
-        for name, dtype in (("rows", rows.dtype), ("momentum", torch.float32), ("is_live", torch.bool)):
-            if tensors[name].shape[0] != allocator.capacity or tensors[name].dtype != dtype:
-                found = f"{tensors[name].dtype} of shape {tuple(tensors[name].shape)}"
-                raise ValueError(f"{name} must be {dtype} with {allocator.capacity} rows, got {found}")
-        live_rows = tensors["is_live"].cpu().nonzero().squeeze(1).numpy()
-        if not allocator.is_allocated(live_rows).all():
-            raise ValueError("the wide table's state calls rows live that its free list calls free")
         table = cls(1, embedding_dim, device=device, dtype=rows.dtype)
         table.allocator = allocator
         momentum, is_live = (tensors[name].to(device).contiguous() for name in ("momentum", "is_live"))
         table._hold(rows.to(device).contiguous(), momentum=momentum, is_live=is_live)
         return table
+
+    def _collect(self, values: Tensor, lengths: Tensor) -> JaggedTensor:
+        features = KeyedJaggedTensor(keys=[FEATURE_NAME], values=values, lengths=lengths)
+        return self.collection(features)[FEATURE_NAME]
+
+    def _forget_training(self, row_ids: Tensor) -> None:
+        self.momentum.index_fill_(0, row_ids, 0.0)
 
     def _resize(self, allocator: RowAllocator) -> None:
         """Takes over `allocator` and gives the table its capacity."""
@@ -325,6 +331,36 @@ class WideTable(nn.Module):
         repeated = sorted_rows[1:][sorted_rows[1:] == sorted_rows[:-1]]
         if repeated.size:
             raise ValueError(f"row {int(repeated[0])} is given twice")
+
+
+def stored_allocator(tensors: Mapping[str, Tensor], dtypes: Mapping[str, torch.dtype]) -> RowAllocator:
+    """Which rows are taken, by the `state_tensors()` of a table.
+
+    Args:
+        tensors: with "rows", "is_live", the free list and those of `dtypes`.
+        dtypes: what tensors must be.
+
+    Raises:
+        ValueError: a missing tensor, or tensors that contradict each other.
+    """
+    missing = {"rows", *dtypes} - set(tensors)
+    if missing:
+        raise ValueError(f"the wide table's state has no {min(missing)!r}")
+    free_list = {name: tensors[name].cpu().numpy() for name in RowAllocator(1).state() if name in tensors}
+    allocator = RowAllocator.from_state(free_list)
+    for name, dtype in {"rows": tensors["rows"].dtype, **dtypes}.items():
+        if tensors[name].shape[0] != allocator.capacity or tensors[name].dtype != dtype:
+            found = f"{tensors[name].dtype} of shape {tuple(tensors[name].shape)}"
+            raise ValueError(f"{name} must be {dtype} with {allocator.capacity} rows, got {found}")
+    live_rows = tensors["is_live"].cpu().nonzero().squeeze(1).numpy()
+    if not allocator.is_allocated(live_rows).all():
+        raise ValueError("the wide table's state calls rows live that its free list calls free")
+    return allocator
+
+
+def jagged_rows(values: Tensor, lengths: Tensor) -> JaggedTensor:
+    """Rows [N, D] of B queries with so many rows each (lengths [B])."""
+    return JaggedTensor(values=values, lengths=lengths)
 
 
 def _with_rows(old: Tensor, num_rows: int) -> Tensor:

@@ -69,8 +69,7 @@ class Writer(nn.Module):
         Returns:
             [R, S x 2W] float32; an empty slot is all zeros, which readers take as "no slot".
         """
-        parts = features.float().unflatten(-1, (-1, self.hidden_size))
-        semantic = self.semantic(F.layer_norm(parts, (self.hidden_size,)).flatten(-2))  # [R, W]
+        semantic = self.semantic_part(features)  # [R, W]
         cues = self.cues(token_features(chunk_cues, embedding_weight).flatten(-2))  # [R, S, W]
         positions = chunk_starts[:, None] + torch.arange(SLOTS_PER_ROW, device=chunk_starts.device)
         key = semantic[:, None] + cues + self.position[positions]
@@ -78,6 +77,11 @@ class Writer(nn.Module):
         width = (self.slot_width,)
         slots = torch.cat([F.layer_norm(key.float(), width), F.layer_norm(value.float(), width)], dim=-1)
         return (slots * (chunk_tokens >= 0).unsqueeze(-1)).flatten(-2)
+
+    def semantic_part(self, features: Tensor) -> Tensor:
+        """What the keys of a fact's slots share: [N, W] float32 of features [N, F]."""
+        parts = features.float().unflatten(-1, (-1, self.hidden_size))
+        return self.semantic(F.layer_norm(parts, (self.hidden_size,)).flatten(-2))
 
 
 class _StopForward(Exception):

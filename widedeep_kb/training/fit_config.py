@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+TRAINABLE_FORMATS = ("fp32", "fp16", "bf16")  # of rows
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -104,6 +106,7 @@ class FitJob:
         llm: Hugging Face id, folder or GGUF file; default: the memory's, or SmolLM2-135M-Instruct.
         reader: folder of a reader; default: the memory's, or the shipped one.
         gpu_row_budget_gb: GPU memory for rows, the rest in host memory; default: all on the GPU.
+        row_format: how the rows of an empty memory are stored: fp32, fp16 or bf16; default: fp16.
         fit: settings of the training.
     """
 
@@ -116,6 +119,7 @@ class FitJob:
     llm: str | None = None
     reader: Path | None = None
     gpu_row_budget_gb: float | None = None
+    row_format: str | None = None
     fit: FitConfig = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
@@ -123,5 +127,10 @@ class FitJob:
             raise ValueError("name facts, a memory, or both")
         if self.max_facts is not None and self.max_facts < 1:
             raise ValueError(f"max_facts must be above 0, got {self.max_facts}")
+        if self.row_format not in (None, *TRAINABLE_FORMATS):
+            raise ValueError(
+                f"rows stored as {self.row_format} cannot be trained: train {', '.join(TRAINABLE_FORMATS)} rows and "
+                f"convert them then with `widedeep-kb rewrite --memory DIR --row-format {self.row_format}`"
+            )
         if self.gpu_row_budget_gb is not None and not self.gpu_row_budget_gb > 0:
             raise ValueError(f"gpu_row_budget_gb must be above 0, got {self.gpu_row_budget_gb}")
