@@ -13,7 +13,7 @@ import widedeep_kb.memory.row_trainer  # noqa: F401 - registers FBGEMM's operato
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW
 from widedeep_kb.memory.gather import HAS_TRITON, check_gather, found_rows
 
-SCALE_BYTES = {8: 8, 4: 4}  # scale and bias of a group: float32 behind 8-bit codes, float16 behind 4-bit ones
+SCALE_BYTES = {8: 8, 4: 4, 2: 4}  # scale and bias of a group: float32 behind 8-bit codes, else float16
 
 
 def gather_quantised(
