@@ -29,7 +29,6 @@ from widedeep_kb.decoding import GreedyDecoder
 from widedeep_kb.lm import AnswerLineEnd, FrozenLM, answer_tokens, end_ids, left_pad, load_lm
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.changing import FolderLock
-from widedeep_kb.memory.compact import CompactCodec
 from widedeep_kb.memory.config import read_config
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_frame
 from widedeep_kb.memory.folder import empty_store, open_folder, save_folder, shipped_reader
@@ -174,8 +173,8 @@ class KnowledgeMemory:
         """Rows of facts in order, [rows, row width] float32 or packed if the table's are compact, and their tokens."""
         encoded = encode_frame(self.lm.tokenizer, facts, end_id=self.lm.newline_id)
         features = fact_features(self.lm, encoded, layers=self.reader.config.writer_layers, progress=progress)
-        if isinstance(codec := getattr(self.store.table, "codec", None), CompactCodec):
-            return codec.pack(encoded, features), encoded
+        if pack := self.store.table.pack:
+            return pack(encoded, features), encoded
         return write_rows(self.lm, self.reader, encoded, features=features), encoded
 
     def erase(self, ordinals: np.ndarray) -> pl.DataFrame:

@@ -7,7 +7,7 @@ Letters: N rows asked for, R rows of capacity, D numbers in a row, B bytes of a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from widedeep_kb.memory.compact import NAME as COMPACT
 from widedeep_kb.memory.compact import CompactCodec
 from widedeep_kb.memory.config import ROW_FORMATS
+from widedeep_kb.memory.encoding import EncodedFacts
 from widedeep_kb.memory.quantised import QuantisedCodec
 from widedeep_kb.memory.rows import RowAllocator
 from widedeep_kb.memory.wide import FLOAT_FORMATS, WideTable, jagged_rows, stored_allocator
@@ -76,6 +77,11 @@ class PackedTable(WideTable):
     def row_format(self) -> str:
         """The codec's name."""
         return self.codec.name
+
+    @property
+    def pack(self) -> Callable[[EncodedFacts, Tensor], Tensor] | None:
+        """See `WideTable.pack`."""
+        return self.codec.pack if isinstance(self.codec, CompactCodec) else None
 
     def storable(self, values: Tensor, *, num_rows: int) -> Tensor:
         """Uint8 [num_rows, B] of float rows [num_rows, D], or of packed rows as they are.

@@ -7,7 +7,7 @@ Letters: N rows asked for, B queries, R rows of capacity, U rows in use (one pas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from widedeep_kb.memory.cached_rows import Pending
+    from widedeep_kb.memory.encoding import EncodedFacts
 
 TABLE_NAME = "wide"
 FEATURE_NAME = "facts"
@@ -93,6 +94,11 @@ class WideTable(nn.Module):
     def row_format(self) -> str:
         """Name of the storage type, such as "fp16"."""
         return next(name for name, dtype in FLOAT_FORMATS.items() if dtype == self.weight.dtype)
+
+    @property
+    def pack(self) -> Callable[[EncodedFacts, Tensor], Tensor] | None:
+        """Makes rows of facts' tokens and features where numbers alone do not do (compact rows); else None."""
+        return None
 
     @property
     def num_live(self) -> int:
