@@ -1,6 +1,8 @@
 """The exact index against a dict of sets, collisions, and the memory-mapped file."""
 
 import pickle
+import subprocess
+import sys
 from multiprocessing import get_context
 
 import numpy as np
@@ -155,6 +157,17 @@ def test_a_forked_process_looks_up_with_threads_of_its_own() -> None:
         offsets, values = pool.apply_async(index.lookup, (keys,)).get(timeout=60)
     np.testing.assert_array_equal(values, np.arange(100_000))
     np.testing.assert_array_equal(offsets, np.arange(100_001))
+
+
+def test_a_machine_without_a_folder_for_compiled_code_compiles_anew() -> None:
+    pytest.importorskip("numba")
+    code = (
+        "import numba.core.caching as c; (getattr(c, 'CacheImpl', None) or c._CacheImpl)._locator_classes = []\n"
+        "from widedeep_kb.memory import bucket_numba as b; import numpy as np\n"
+        "print(b._can_cache(), b.find_words(np.zeros((16, 8), np.uint64), np.arange(3, dtype=np.uint64)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False [0 0 0]"
 
 
 def test_an_unknown_engine_is_refused() -> None:

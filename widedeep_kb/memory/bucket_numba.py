@@ -30,6 +30,19 @@ _NOWHERE = ~_ZERO
 Result = TypeVar("Result")
 
 
+def _can_cache() -> bool:
+    """Whether numba finds a folder to keep compiled code in; without one every process compiles anew."""
+    try:
+        njit(cache=True)(_can_cache)
+    except RuntimeError:
+        return False
+    return True
+
+
+_compiled = njit(nogil=True, cache=_can_cache())
+_inlined = njit(nogil=True, cache=_can_cache(), inline="always")
+
+
 @intrinsic
 def _match(context: object, flat: types.Type, line: types.Type, key: types.Type) -> tuple:
     """The key's word in the bucket at flat[line], or 0: 4 keys at once and, as no processor can foresee which keys are
@@ -70,24 +83,24 @@ def _prefetch(context: object, flat: types.Type, place: types.Type) -> tuple:
     return types.void(flat, place), generate
 
 
-@njit(nogil=True, cache=True, inline="always")
+@_inlined
 def _line(key: np.uint64, num_buckets: np.uint64) -> np.uint64:
     """Where in the flat table the home bucket of a key begins."""
     return ((((key * _MULTIPLIER) >> _HALF) * num_buckets) >> _HALF) * _SIZE
 
 
-@njit(nogil=True, cache=True, inline="always")
+@_inlined
 def _next(line: np.uint64, num_buckets: np.uint64) -> np.uint64:
     return line + _SIZE if line + _SIZE < num_buckets * _SIZE else _ZERO
 
 
-@njit(nogil=True, cache=True, inline="always")
+@_inlined
 def _is_full(flat: np.ndarray, line: np.uint64) -> bool:
     """Whether a search goes on behind this bucket."""
     return (flat[line + _WIDTH - _ONE] | flat[line + _SIZE - _ONE]) != _ZERO
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _find(flat: np.ndarray, keys: np.ndarray, checks: np.ndarray, words: np.ndarray, start: int, stop: int) -> None:
     """words[start:stop], as of `find_words`; `checks` may be empty."""
     num_buckets = np.uint64(len(flat)) // _SIZE
@@ -120,7 +133,7 @@ def _find(flat: np.ndarray, keys: np.ndarray, checks: np.ndarray, words: np.ndar
                 words[i] &= _ZERO - np.uint64((words[i] ^ checks[i]) >> _HALF == _ZERO)
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _find_singles(
     flat: np.ndarray,
     keys: np.ndarray,
@@ -148,14 +161,14 @@ def _find_singles(
     return num_found, references < _POOLED
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _measure(words: np.ndarray, pool: np.ndarray, lengths: np.ndarray, start: int, stop: int) -> None:
     for i in range(start, stop):
         reference = words[i] & _LOW
         lengths[i] = pool[np.int64(reference - _POOLED)] if reference >= _POOLED else np.int64(reference != _ZERO)
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _fill(words: np.ndarray, pool: np.ndarray, offsets: np.ndarray, values: np.ndarray, start: int, stop: int) -> None:
     for i in range(start, stop):
         first, length = offsets[i], offsets[i + 1] - offsets[i]
@@ -169,7 +182,7 @@ def _fill(words: np.ndarray, pool: np.ndarray, offsets: np.ndarray, values: np.n
                 values[first + j] = pool[place + j]
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _claim(flat: np.ndarray, keys: np.ndarray, words: np.ndarray, stored: np.ndarray) -> int:
     num_buckets, num_filled = np.uint64(len(flat)) // _SIZE, 0
     for i in range(len(keys)):
@@ -192,7 +205,7 @@ def _claim(flat: np.ndarray, keys: np.ndarray, words: np.ndarray, stored: np.nda
     return num_filled
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _replace(flat: np.ndarray, keys: np.ndarray, words: np.ndarray) -> int:
     num_buckets, num_found = np.uint64(len(flat)) // _SIZE, 0
     for i in range(len(keys)):
@@ -209,7 +222,7 @@ def _replace(flat: np.ndarray, keys: np.ndarray, words: np.ndarray) -> int:
     return num_found
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _move(flat: np.ndarray, new: np.ndarray) -> None:
     num_buckets = np.uint64(len(new)) // _SIZE
     for old in range(np.uint64(0), np.uint64(len(flat)), _SIZE):
