@@ -54,9 +54,10 @@ class LMIdentity:
 
 
 class LMSizes(NamedTuple):
-    """Hidden size and number of parameters of an LLM."""
+    """Hidden size, tokens of the vocabulary and number of parameters of an LLM."""
 
     hidden_size: int
+    vocab_size: int
     num_parameters: int
 
 
@@ -313,7 +314,7 @@ def load_lm(
 
 
 def read_sizes(name: str) -> LMSizes:
-    """Hidden size and number of parameters of an LLM, from its config alone.
+    """Sizes of an LLM, from its config alone.
 
     Args:
         name: as for `load_lm`.
@@ -328,7 +329,9 @@ def read_sizes(name: str) -> LMSizes:
             model = AutoModelForCausalLM.from_config(config)
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read the LLM {name!r}: {str(error).splitlines()[0]}") from error
-    return LMSizes(model.get_input_embeddings().embedding_dim, sum(p.numel() for p in model.parameters()))
+    embeddings = model.get_input_embeddings()
+    num_parameters = sum(p.numel() for p in model.parameters())
+    return LMSizes(embeddings.embedding_dim, embeddings.num_embeddings, num_parameters)
 
 
 def _locate(name: str) -> tuple[str, str | None]:

@@ -60,7 +60,7 @@ def test_training_and_another_llm_take_more(run: Run, disk: Disk) -> None:
     [
         (["--facts", "0"], "'0' is not a whole number above 0"),
         (["--facts", "5", "--devices", "-1"], "'-1' is not a whole number"),
-        (["--facts", "5", "--row-format", "int3"], "row format must be one of fp32, fp16, bf16"),
+        (["--facts", "5", "--row-format", "int3"], "invalid choice: 'int3'"),
         (["--facts", "5", "--reader", "/nowhere"], "'/nowhere' holds no reader: reader.json is missing"),
         (["--facts", "5", "--llm", "/nowhere/at/all"], "cannot read the LLM '/nowhere/at/all'"),
     ],

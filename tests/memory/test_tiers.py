@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from widedeep_kb.lm import LMSizes
+from widedeep_kb.memory.packed import PackedTable, codec_for
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.memory.tiers import (
     DEALT,
@@ -19,6 +21,7 @@ from widedeep_kb.memory.tiers import (
     KEPT_FREE_HOST,
     ON_CPU,
     ON_ONE,
+    PACKED,
     Load,
     MemoryPlan,
     Room,
@@ -30,11 +33,11 @@ GB = 10**9
 ON_GPU, CACHED = f"{GPU_ROWS}, {ON_ONE}", f"{HOST_ROWS}, {ON_ONE}"
 ON_GPUS, ALL_CACHED = f"{GPU_ROWS}, {DEALT}", f"{HOST_ROWS}, {DEALT}"
 CONFIG = ReaderConfig(hidden_size=576, adapter_layers=(10, 18, 26, 29), writer_layers=(9, 17))
-LLM = 135_000_000
+LLM = LMSizes(hidden_size=576, vocab_size=49_152, num_parameters=135_000_000)
 
 
 def plan(load: Load, room: Room) -> MemoryPlan:
-    return plan_memory(load, room, config=CONFIG, num_llm_parameters=LLM)
+    return plan_memory(load, room, config=CONFIG, llm=LLM)
 
 
 def room(num_devices: int = 1, *, budget: int | None = None, host: int = 128 * GB) -> Room:
@@ -127,14 +130,32 @@ def test_bytes_are_those_of_the_real_parts() -> None:
         moments <= found["gradients and optimizer state, dense"] - sum(p.nbytes for p in dense) <= moments + 2 * scalars
     )
     assert "gradients and optimizer state, dense" not in bytes_of(plan(replace(load, is_trained=False), room(0)))
-    assert found["LLM"] == 4 * LLM and bytes_of(plan(load, room()))["LLM"] == 2 * LLM
+    assert found["LLM"] == 540_000_000 and bytes_of(plan(load, room()))["LLM"] == 270_000_000
 
 
 def test_bfloat16_rows_cannot_be_cached() -> None:
     found = plan(Load(10**7, row_format="bf16"), room(budget=GB))
     assert found.missing[-1] == "rows in host memory: a GPU cache holds no bf16 rows"
-    with pytest.raises(ValueError, match="one of fp32, fp16, bf16, got 'int3'"):
+    with pytest.raises(ValueError, match="one of fp32, fp16, bf16, int8, int4, compact, got 'int3'"):
         plan(Load(10, row_format="int3"), room())
+
+
+@pytest.mark.parametrize("row_format", PACKED)
+def test_packed_rows_take_what_their_table_takes(row_format: str) -> None:
+    reader = Reader(CONFIG)
+    codec = codec_for(row_format, 1024, writer=reader.writer, embedding_weight=torch.zeros(49_152, 576))
+    table = PackedTable(codec, 1000)
+    for place in (room(0), room()):
+        found = bytes_of(plan(Load(1000, rows_per_fact=1, row_format=row_format), place))
+        assert found["host rows" if place.num_devices == 0 else "GPU rows"] == table.weight.nbytes
+        assert found["optimizer state and liveness, rows"] == table.is_live.nbytes + table.momentum.nbytes
+        tables = codec.tables.nbytes if row_format == "compact" else 0
+        assert found.get("token tables of compact rows", 0) == tables
+    with pytest.raises(ValueError, match=f"rows stored as {row_format} cannot be trained"):
+        plan(Load(1000, row_format=row_format, is_trained=True), room())
+    with pytest.raises(ValueError, match="cannot be dealt over 2 GPUs"):
+        plan(Load(1000, row_format=row_format), room(2))
+    assert "holds no" in plan(Load(10**8, row_format=row_format), room(budget=10**9)).missing[-1]
 
 
 def test_logging_is_as_before() -> None:

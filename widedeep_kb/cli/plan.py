@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widedeep_kb.cli.arguments import above_zero, add_llm, not_negative, positive
+from widedeep_kb.memory.config import ROW_FORMATS
 from widedeep_kb.quiet import quiet_libraries
 
 if TYPE_CHECKING:
+    from widedeep_kb.lm import LMSizes
     from widedeep_kb.memory.reader import ReaderConfig
     from widedeep_kb.memory.tiers import Load, MemoryPlan, Room
 
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device-gb", type=above_zero, default=80, metavar="GB", help="of each GPU (default: 80)")
     parser.add_argument("--host-gb", type=above_zero, default=128, metavar="GB", help="of the machine (default: 128)")
     parser.add_argument("--budget-gb", type=above_zero, metavar="GB", help="most of each GPU for rows (default: all)")
-    parser.add_argument("--row-format", default="fp16", metavar="F", help="fp32, fp16 or bf16 (default: fp16)")
+    parser.add_argument("--row-format", default="fp16", choices=ROW_FORMATS, help="of the rows (default: fp16)")
     parser.add_argument("--rows-per-fact", type=above_zero, metavar="X", help="mean (default: as GeoNames has)")
     parser.add_argument("--facts-per-question", type=positive, default=32, metavar="N", help="brought (default: 32)")
     parser.add_argument(
@@ -47,12 +49,13 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan.
 
     Raises:
-        ValueError: the memory does not fit (after the plan was printed), no such row format, reader or LLM.
+        ValueError: the memory does not fit (after the plan was printed), no such reader or LLM, or packed rows that
+            are to be trained or dealt over GPUs.
     """
     quiet_libraries()
     from widedeep_kb.memory.tiers import ROWS_PER_FACT, Load, Room, plan_memory
 
-    config, num_parameters = reader_and_llm(args.reader, args.llm)
+    config, llm = reader_and_llm(args.reader, args.llm)
     load = Load(
         args.facts,
         rows_per_fact=args.rows_per_fact or ROWS_PER_FACT,
@@ -64,15 +67,15 @@ def run(args: argparse.Namespace) -> int:
     )
     budget = None if args.budget_gb is None else int(args.budget_gb * GB)
     room = Room(args.devices, int(args.device_gb * GB), int(args.host_gb * GB), budget)
-    plan = plan_memory(load, room, config=config, num_llm_parameters=num_parameters)
+    plan = plan_memory(load, room, config=config, llm=llm)
     print(json.dumps(plan_values(plan)) if args.json else plan_text(plan, load, room))
     if plan.missing:
         raise ValueError(f"{args.facts:,} facts do not fit: {'; '.join(plan.missing)}")
     return 0
 
 
-def reader_and_llm(reader: Path | None, llm: str | None) -> tuple[ReaderConfig, int]:
-    """The config of a reader, and the number of parameters of its LLM or of the one named; no weights are read.
+def reader_and_llm(reader: Path | None, llm: str | None) -> tuple[ReaderConfig, LMSizes]:
+    """The config of a reader, and the sizes of its LLM or of the one named; no weights are read.
 
     Raises:
         ValueError: no such reader or LLM.
@@ -85,7 +88,7 @@ def reader_and_llm(reader: Path | None, llm: str | None) -> tuple[ReaderConfig, 
     sizes = read_sizes(llm or config.llm_name)
     if llm and not reader:  # the shipped reader's sizes, for this LLM
         config = replace(config, hidden_size=sizes.hidden_size)
-    return config, sizes.num_parameters
+    return config, sizes
 
 
 def new_subkeys(config: ReaderConfig, *, is_trained: bool) -> int | None:
@@ -112,6 +115,7 @@ def plan_text(plan: MemoryPlan, load: Load, room: Room) -> str:
     """The plan as lines of text."""
     from widedeep_kb.memory.cached_rows import CACHE_FROM_ROWS
     from widedeep_kb.memory.tier_costs import FIND_MS, H100
+    from widedeep_kb.memory.tiers import PACKED
 
     place = f"{room.num_devices} GPU of {gigabytes(room.device_bytes)} each, " if room.num_devices else "no GPU, "
     lines = [
@@ -133,6 +137,8 @@ def plan_text(plan: MemoryPlan, load: Load, room: Room) -> str:
     if plan.predictions:
         measured = f"{H100.name}; {H100.source}" if room.num_devices else H100.cpu_source
         lines += ["", f"look-up of {load.facts_per_question} facts a question, predicted ({measured}):"]
+        if load.row_format in PACKED:
+            lines.append(f"  decoding {load.row_format} rows comes on top, not measured")
         if room.num_devices > 1:
             lines.append("  the exchange between GPUs is an estimate, not measured")
         if plan.hit_rate < 1:

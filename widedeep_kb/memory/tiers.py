@@ -12,17 +12,23 @@ from typing import NamedTuple
 
 import torch
 
+from widedeep_kb.lm import LMSizes
 from widedeep_kb.memory.cached_rows import CACHE_FROM_ROWS, ROW_STATE_BYTES, STATE_BYTES, num_cached_rows
-from widedeep_kb.memory.encoding import SLOTS_PER_ROW
+from widedeep_kb.memory.compact import NAME as COMPACT
+from widedeep_kb.memory.config import ROW_FORMATS
+from widedeep_kb.memory.encoding import NUM_CUES, SLOTS_PER_ROW
+from widedeep_kb.memory.packed import codec_for
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.memory.sharding import TablePlan, plan_table
 from widedeep_kb.memory.tier_costs import cached_ms, cpu_ms, exchange_ms, gpu_ms, host_ms, lru_hit_rate
+from widedeep_kb.memory.wide import FLOAT_FORMATS
+from widedeep_kb.memory.writer import Writer
 
 GB = 10**9
 MOMENTUM_BYTES, LIVE_BYTES = 4, 1  # of each row, on the device of the rows' optimizer state
-ROW_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 CACHING_KERNEL = "fused_uvm_caching"  # TorchRec's name
 CACHEABLE = ("fp32", "fp16")
+PACKED = tuple(name for name in ROW_FORMATS if name not in FLOAT_FORMATS)  # on one GPU or a CPU, not trained
 KEPT_FREE, KEPT_FREE_HOST = 0.15, 0.1  # of each GPU for activations and the allocator, as TorchRec does; of the host
 # Of 60,000 facts of GeoNames, aliases included, with the default LLM's tokenizer: 1.23 rows, 190 bytes and 16 for where
 # the rows are, 153 bytes a fact.
@@ -40,7 +46,7 @@ class Load:
     Attributes:
         num_facts: facts.
         rows_per_fact: mean rows of a fact.
-        row_format: a key of `ROW_DTYPES`.
+        row_format: a name in `config.ROW_FORMATS`.
         facts_per_question: facts brought to a question.
         skew: rows are asked for with chances 1 / rank^skew.
         is_trained: optimizer state of everything trained is held too.
@@ -114,7 +120,7 @@ class MemoryPlan:
     missing: tuple[str, ...]
 
 
-def fixed_tiers(load: Load, room: Room, *, config: ReaderConfig, num_llm_parameters: int) -> list[Tier]:
+def fixed_tiers(load: Load, room: Room, *, config: ReaderConfig, llm: LMSizes) -> list[Tier]:
     """What is on every rank whatever becomes of the rows."""
     is_on_gpu = room.num_devices > 0
     with torch.device("meta"):
@@ -124,10 +130,13 @@ def fixed_tiers(load: Load, room: Room, *, config: ReaderConfig, num_llm_paramet
     deep = sum(p.numel() for name, p in reader.named_parameters() if name.startswith("deep"))
     wide = sum(p.numel() for name, p in reader.named_parameters() if not name.startswith("deep"))
     tiers = [
-        Tier("LLM", is_on_gpu, num_llm_parameters * (2 if is_on_gpu else 4)),
+        Tier("LLM", is_on_gpu, llm.num_parameters * (2 if is_on_gpu else 4)),
         Tier("writer, adapters, gate", is_on_gpu, 4 * wide),
         Tier("deep memory", is_on_gpu, 4 * deep),
     ]
+    if load.row_format == COMPACT:
+        tables = (1 + NUM_CUES) * (llm.vocab_size + 1) * config.slot_width
+        tiers.append(Tier("token tables of compact rows", is_on_gpu, 4 * tables))
     if load.is_trained:  # AdamW: a gradient and two moments
         tiers.append(Tier("gradients and optimizer state, dense", is_on_gpu, 12 * (wide + deep)))
     ranks = max(1, room.num_devices)
@@ -136,22 +145,40 @@ def fixed_tiers(load: Load, room: Room, *, config: ReaderConfig, num_llm_paramet
     return tiers
 
 
-def plan_memory(load: Load, room: Room, *, config: ReaderConfig, num_llm_parameters: int) -> MemoryPlan:
+def row_bytes_of(row_format: str, *, config: ReaderConfig, llm: LMSizes) -> int:
+    """Bytes of a row as it is stored.
+
+    Raises:
+        ValueError: an unknown row format.
+    """
+    embedding_dim = 2 * SLOTS_PER_ROW * config.slot_width
+    if row_format in FLOAT_FORMATS:
+        return embedding_dim * FLOAT_FORMATS[row_format].itemsize
+    with torch.device("meta"):
+        writer = Writer(config.hidden_size, len(config.writer_layers), slot_width=config.slot_width)
+        weight = torch.empty(llm.vocab_size, llm.hidden_size)
+    return codec_for(row_format, embedding_dim, writer=writer, embedding_weight=weight).row_bytes
+
+
+def plan_memory(load: Load, room: Room, *, config: ReaderConfig, llm: LMSizes) -> MemoryPlan:
     """Choose where the rows go, by TorchRec's planner, and say what each part takes.
 
     Args:
         load: what is to be held.
         room: what there is.
         config: of the reader.
-        num_llm_parameters: of the LLM.
+        llm: of the LLM.
 
     Raises:
-        ValueError: an unknown row format.
+        ValueError: an unknown row format, or packed rows that are to be trained or dealt over GPUs.
     """
-    if load.row_format not in ROW_DTYPES:
-        raise ValueError(f"row format must be one of {', '.join(ROW_DTYPES)}, got {load.row_format!r}")
-    fixed = fixed_tiers(load, room, config=config, num_llm_parameters=num_llm_parameters)
-    space = Space.after(fixed, load, room, embedding_dim=2 * SLOTS_PER_ROW * config.slot_width)
+    row_bytes = row_bytes_of(load.row_format, config=config, llm=llm)
+    if load.row_format in PACKED and (load.is_trained or room.num_devices > 1):
+        what = "trained" if load.is_trained else f"dealt over {room.num_devices} GPUs"
+        raise ValueError(f"rows stored as {load.row_format} cannot be {what}: use fp32, fp16 or bf16")
+    fixed = fixed_tiers(load, room, config=config, llm=llm)
+    sizes = {"row_bytes": row_bytes, "out_bytes": 8 * SLOTS_PER_ROW * config.slot_width}
+    space = Space.after(fixed, load, room, **sizes)
     table = space.choose()
     if table is None:
         return MemoryPlan("no place for the rows", None, (*fixed, *space.row_tiers(None)), 1.0, (), space.missing())
@@ -174,29 +201,27 @@ class Space:
 
     Attributes:
         load, room: what is asked for and what there is.
-        embedding_dim: D.
+        row_bytes: of a row as it is stored.
+        out_bytes: of a row as it is read, in float32.
         gpu_bytes, host_bytes: left for rows on each rank; below 0 where all else does not fit.
     """
 
     load: Load
     room: Room
-    embedding_dim: int
+    row_bytes: int
+    out_bytes: int
     gpu_bytes: int
     host_bytes: int
 
     @classmethod
-    def after(cls, fixed: list[Tier], load: Load, room: Room, *, embedding_dim: int) -> Space:
+    def after(cls, fixed: list[Tier], load: Load, room: Room, *, row_bytes: int, out_bytes: int) -> Space:
         """What `fixed` and the reserves leave."""
         ranks = max(1, room.num_devices)
         on_gpu = sum(tier.num_bytes for tier in fixed if tier.is_on_gpu)
         on_host = sum(tier.num_bytes for tier in fixed if not tier.is_on_gpu)
         gpu_bytes = int(room.device_bytes * (1 - KEPT_FREE)) - on_gpu if room.num_devices else 0
-        return cls(load, room, embedding_dim, gpu_bytes, int(room.host_bytes * (1 - KEPT_FREE_HOST)) // ranks - on_host)
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a row as it is stored."""
-        return self.embedding_dim * ROW_DTYPES[self.load.row_format].itemsize
+        host_bytes = int(room.host_bytes * (1 - KEPT_FREE_HOST)) // ranks - on_host
+        return cls(load, room, row_bytes, out_bytes, gpu_bytes, host_bytes)
 
     @property
     def rank_rows(self) -> int:
@@ -205,8 +230,8 @@ class Space:
 
     @property
     def state_bytes(self) -> int:
-        """Optimizer state and liveness of the rows of a rank."""
-        return self.rank_rows * (MOMENTUM_BYTES + LIVE_BYTES)
+        """Optimizer state (packed rows have none) and liveness of the rows of a rank."""
+        return self.rank_rows * (LIVE_BYTES + (MOMENTUM_BYTES if self.load.row_format in FLOAT_FORMATS else 0))
 
     @property
     def cached_rows(self) -> int:
@@ -227,8 +252,8 @@ class Space:
             return None
         return plan_table(
             self.load.num_rows,
-            embedding_dim=self.embedding_dim,
-            dtype=ROW_DTYPES[self.load.row_format],
+            embedding_dim=self.row_bytes // 4,  # whatever the format: the planner counts bytes
+            dtype=torch.float32,
             world_size=max(1, self.room.num_devices),
             compute_device="cuda" if self.room.num_devices else "cpu",
             device_bytes=max(0, self.gpu_bytes - self.state_bytes) + PLANNER_SLACK,
@@ -268,7 +293,7 @@ class Space:
     def lookup_ms(self, *, num_questions: int, hit_rate: float | None) -> float:
         """Milliseconds to look up the rows of so many questions at once; `hit_rate` of a cache, if there is one."""
         rows = num_questions * self.load.facts_per_question * self.load.rows_per_fact
-        sizes = {"row_bytes": self.row_bytes, "out_bytes": 4 * self.embedding_dim}
+        sizes = {"row_bytes": self.row_bytes, "out_bytes": self.out_bytes}
         if not self.room.num_devices:
             return cpu_ms(rows, **sizes)
         if hit_rate is None:
@@ -277,4 +302,4 @@ class Space:
             found = host_ms(rows, row_bytes=self.row_bytes)
         else:
             found = cached_ms(rows, **sizes, hit_rate=hit_rate)
-        return found + exchange_ms(rows, out_bytes=4 * self.embedding_dim, world_size=self.room.num_devices)
+        return found + exchange_ms(rows, out_bytes=self.out_bytes, world_size=self.room.num_devices)
