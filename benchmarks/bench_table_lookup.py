@@ -5,10 +5,12 @@
 
 For each storage type every way holds the same rows, in tables far beyond the L2 cache and in a small one. First each
 way is compared with float64 rows computed on the CPU, into memory that was filled with NaN; ours also with row numbers
-that the table does not have. Then all ways take turns on the same fresh row numbers, drawn evenly; times are medians
-by CUDA events on an idle GPU. `of a copy` is the time of `copy_` between two buffers that make it read and write as
-many bytes as the look-up (stored rows in, result out), over the time of the look-up. Float rows come out in the type
-they are stored in, quantised rows as float16. On a CPU the times mean nothing.
+that the table does not have. Then all ways take turns, each first as often as the others and each with row numbers of
+its own, drawn evenly, so that no way finds its rows in the L2 cache; times are medians by CUDA events on an idle GPU.
+`of a copy` is the time of `copy_` between two buffers that make it read and write as many bytes as the look-up (stored
+rows in, result out), over the time of the look-up. Float rows come out in the type they are stored in, quantised rows
+as float16. `--inference-tbe` adds FBGEMM's tables of quantised rows: on an H100 their kernel ended in a CUDA error with
+rows of 1,024 (FBGEMM 1.6.0, one architecture of its wheel). On a CPU the times mean nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from fbgemm_gpu.split_table_batched_embeddings_ops_training import ComputeDevice
 from torch import Tensor
 
 from widedeep_kb.memory.gather import gather_rows
-from widedeep_kb.memory.quantised import gather_quantised
+from widedeep_kb.memory.quantised import dequantise, gather_quantised
 from widedeep_kb.studies.arms import markdown_table
 from widedeep_kb.studies.reporting import tell
 
@@ -47,6 +49,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--embedding-dim", type=int, default=1024)
     parser.add_argument("--look-ups", default="2560,262144", help="rows asked for at once, by commas")
     parser.add_argument("--formats", default="fp16,fp32,int8,int4")
+    parser.add_argument("--inference-tbe", action="store_true", help="time FBGEMM's quantised tables too")
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--launches", action="store_true", help="our float kernel with other cuts of the work too")
     return parser.parse_args(argv)
@@ -110,21 +113,33 @@ def float_ways(name: str, shape: Shape, *, device: torch.device, with_launches: 
     if with_launches and is_cuda:
         from widedeep_kb.memory.gather_triton import Launch, gather_on_gpu
 
-        for cut in (Launch(1, 1), Launch(1, 2), Launch(1, 4), Launch(2, 2), Launch(2, 4), Launch(4, 2), Launch(8, 8)):
+        for cut in (Launch(1, 1), Launch(1, 2), Launch(2, 2), Launch(2, 4), Launch(4, 4), Launch(8, 8)):
             ways[f"ours, {cut.rows} rows by {cut.warps} warps"] = lambda ids, cut=cut: gather_on_gpu(
                 rows, ids, dtype=dtype, launch=cut
             )
     return ways
 
 
-def code_ways(name: str, shape: Shape, *, device: torch.device) -> dict[str, Way]:
-    """Ways to look up quantised rows; FBGEMM has one scale a row in front of it, ours one a slot behind it."""
-    num_bits, kind = CODES[name]
+def code_ways(name: str, shape: Shape, *, device: torch.device, with_tbe: bool) -> dict[str, Way]:
+    """Ways to look up quantised rows, each slot with its own scale; FBGEMM's tables have one scale a row."""
+    num_bits = CODES[name][0]
     scale_dtype = torch.float32 if num_bits == 8 else torch.float16
-    data_bytes = shape.dim * num_bits // 8
-    group = data_bytes // GROUPS
-    location = EmbeddingLocation.DEVICE if device.type == "cuda" else EmbeddingLocation.HOST
+    group = shape.dim * num_bits // 8 // GROUPS
     packed = torch.empty(shape.rows, GROUPS, group + 2 * scale_dtype.itemsize, dtype=torch.uint8, device=device)
+    fill(packed[..., :group], lambda ids: packed_codes(ids, shape.dim, num_bits=num_bits).view(len(ids), GROUPS, group))
+    fill(packed[..., group:], lambda ids: scale_and_bias(ids).to(scale_dtype).view(torch.uint8)[:, None])
+    flat, layout = packed.flatten(1), {"num_bits": num_bits, "num_groups": GROUPS}
+    ways: dict[str, Way] = {
+        "ours": lambda ids: gather_quantised(flat, ids, **layout, dtype=torch.float16),
+        "torch index_select, FBGEMM's dequantise": lambda ids: dequantise(flat.index_select(0, ids), **layout).half(),
+    }
+    return {**ways, **inference_tbe(name, shape, device=device)} if with_tbe else ways
+
+
+def inference_tbe(name: str, shape: Shape, *, device: torch.device) -> dict[str, Way]:
+    """FBGEMM's own quantised table with the same rows."""
+    num_bits, kind = CODES[name]
+    location = EmbeddingLocation.DEVICE if device.type == "cuda" else EmbeddingLocation.HOST
     tbe = IntNBitTableBatchedEmbeddingBagsCodegen(
         [("", shape.rows, shape.dim, kind, location)],
         pooling_mode=PoolingMode.NONE,
@@ -136,15 +151,11 @@ def code_ways(name: str, shape: Shape, *, device: torch.device) -> dict[str, Way
     ((weights, scales),) = tbe.split_embedding_weights()
     fill(weights, lambda ids: packed_codes(ids, shape.dim, num_bits=num_bits))
     fill(scales, lambda ids: scale_and_bias(ids).half().view(torch.uint8))
-    fill(packed[..., :group], lambda ids: packed_codes(ids, shape.dim, num_bits=num_bits).view(len(ids), GROUPS, group))
-    fill(packed[..., group:], lambda ids: scale_and_bias(ids).to(scale_dtype).view(torch.uint8)[:, None])
-    flat, layout = packed.flatten(1), {"num_bits": num_bits, "num_groups": GROUPS, "dtype": torch.float16}
-    return {
-        "ours": lambda ids: gather_quantised(flat, ids, **layout),
-        "FBGEMM inference TBE": lambda ids: tbe(
-            ids.int(), torch.arange(len(ids) + 1, dtype=torch.int32, device=device)
-        ),
-    }
+
+    def look_up(row_ids: Tensor) -> Tensor:
+        return tbe(row_ids.int(), torch.arange(len(row_ids) + 1, dtype=torch.int32, device=device))
+
+    return {"FBGEMM inference TBE": look_up}
 
 
 def packed_codes(row_ids: Tensor, dim: int, *, num_bits: int) -> Tensor:
@@ -209,8 +220,9 @@ def time_ways(
     ways = {**ways, "plain copy": lambda _ids: copied[1].copy_(copied[0])}
     times: dict[str, list[float]] = {way: [] for way in ways}
     for run in range(num_runs + 3):
-        ids = draw(count)
-        for way, look_up in ways.items():
+        turns = list(ways.items())
+        for way, look_up in turns[run % len(turns) :] + turns[: run % len(turns)]:
+            ids = draw(count)
             spent = elapsed_ms(lambda: look_up(ids), device=device)  # noqa: B023 - called at once
             if run >= 3:
                 times[way].append(spent)
@@ -239,7 +251,7 @@ def main() -> None:
             if name in FLOATS:
                 ways = float_ways(name, shape, device=device, with_launches=args.launches)
             else:
-                ways = code_ways(name, shape, device=device)
+                ways = code_ways(name, shape, device=device, with_tbe=args.inference_tbe)
 
             def draw(count: int, num_rows: int = shape.rows) -> Tensor:
                 return torch.randint(num_rows, (count,), generator=generator, device=device)
