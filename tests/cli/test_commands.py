@@ -147,7 +147,7 @@ def test_a_memory_saved_with_guesses_is_opened_and_counted_so(run: Run, disk: Di
     opened.use_semantic = True
     opened.save(memory)
     stats = json.loads(run("stats", "--memory", memory, "--json").out)
-    assert stats["semantic"] == "on" and stats["semantic_bytes"] > 3 * 512
+    assert stats["semantic"] == "on" and stats["semantic_bytes"] > 3 * 256
     words = ["ask", "--memory", memory, "Which port does Boraelis use?", "--max-new-tokens", "2"]
     assert "guessed" in run(*words).out
 
