@@ -344,20 +344,19 @@ class KnowledgeMemory:
         if mass is None:
             return [()] * len(recall.row_facts)
         by_row = mass.unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1).cpu().numpy()  # [B, R]
-        found = []
-        for facts, shares, is_guessed in zip(recall.row_facts, by_row, recall.is_guessed.tolist(), strict=True):
+        kept: list[list[tuple[int, float]]] = []
+        for facts, shares in zip(recall.row_facts, by_row, strict=True):
             ordinals = np.unique(facts[facts >= 0])
             totals = np.array([shares[facts == o].sum() for o in ordinals])
-            order = [i for i in np.argsort(-totals) if totals[i] >= least]
-            rows = self.store.catalogue.rows(ordinals[order]).to_dicts() if order else []
-            keys = ("fact_id", "subject", "relation", "object", "source")
-            found.append(
-                tuple(
-                    Evidence(**{k: row[k] for k in keys}, attention=round(float(totals[i]), 4), is_guessed=is_guessed)
-                    for row, i in zip(rows, order, strict=True)
-                )
-            )
-        return found
+            kept.append([(int(ordinals[i]), float(totals[i])) for i in np.argsort(-totals) if totals[i] >= least])
+        asked = np.unique(np.array([ordinal for row in kept for ordinal, _ in row], dtype=np.int64))
+        names = ["fact_id", "subject", "relation", "object", "source"]
+        facts_by_ordinal = self.store.catalogue.columns_for(asked, names).to_dicts()
+        known = dict(zip(asked.tolist(), facts_by_ordinal, strict=True))
+        return [
+            tuple(Evidence(**known[o], attention=round(total, 4), is_guessed=is_guessed) for o, total in row)
+            for row, is_guessed in zip(kept, recall.is_guessed.tolist(), strict=True)
+        ]
 
 
 def write_rows(

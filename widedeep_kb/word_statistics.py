@@ -50,6 +50,7 @@ def is_common(word: str) -> bool:
     return zipf_frequency(word) >= COMMON_ZIPF
 
 
+@functools.lru_cache(maxsize=1 << 18)
 def content_weight(word: str) -> float:
     """What meeting the word says about a relation, in [0.1, 1]: rare words say more."""
     if word in FUNCTION_WORDS:
