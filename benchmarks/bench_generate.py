@@ -1,11 +1,13 @@
 """Generation with memory against the bare LLM: tokens a second, same prompts, same batch, same number of new tokens.
 
-    python benchmarks/bench_generate.py --batch-sizes 1,64 --new-tokens 64 --runs 5
+    python benchmarks/bench_generate.py --batch-sizes 1,64 --facts 1,8,32 --new-tokens 64 --runs 5
 
 Every run generates exactly `--new-tokens` tokens a prompt. The kinds of run take turns, so that a change of the
 machine's load meets all of them; the ratio is that of the medians. `bare` has no hook on the LLM at all. Runs with
-memory include finding the facts. Once for each batch size, outside the timing, the aten operations of a decode step
-are counted. Prints JSON lines after each batch size, then a table in Markdown.
+memory include finding the facts. Kinds with `, steps` decode in fixed buffers, by CUDA graphs on a GPU, the bare LLM as
+well as the memory, and are compared with `bare, steps`; `step_ms` is one replayed step alone. Once for each batch size,
+outside the timing, the aten operations of a decode step are counted, and finding the facts and the pass over the
+prompts are timed apart. Prints JSON lines after each batch size, then a table in Markdown.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ import argparse
 import functools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from widedeep_kb.decoding import Ending, GreedyDecoder
 from widedeep_kb.lm import left_pad
 from widedeep_kb.memory.hooks import MemoryHooks
 from widedeep_kb.model import KnowledgeMemory, ask_prompt
@@ -30,16 +33,21 @@ from widedeep_kb.studies.reporting import tell
 
 NUM_FACTS = 32  # of each subject: all that a question can bring
 KINDS = {
-    "hits": "with memory, 32 facts a prompt",
+    "hits": "with memory",
     "observed": "the same, attention on each fact noted, as `ask` does",
     "no hit": "with memory, no fact found",
+    "bare, steps": "the LLM without hooks, fixed buffers",
+    "hits, steps": "with memory, fixed buffers",
 }
+NAMES = {1: "Tarnix", 8: "Boldrem", 32: "Quorvex"}  # of subjects with so many facts
+STEP_TURNS = 3  # runs by steps for each other run: they are short
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-sizes", default="1,64", help="by commas")
+    parser.add_argument("--facts", default="32", help="of a prompt, by commas: 1, 8 or 32; fewer than most: steps only")
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5, help="of each kind, after one that is not counted")
     parser.add_argument("--reader", type=Path, help="folder of a reader (default: the shipped one)")
@@ -47,18 +55,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def records(num_subjects: int) -> list[dict[str, str]]:
-    """Facts of subjects with `NUM_FACTS` facts each."""
+def records(num_subjects: int, *, num_facts: int = NUM_FACTS) -> list[dict[str, str]]:
+    """Facts of subjects with `num_facts` facts each."""
     return [
-        {"subject": f"Quorvex {s}", "relation": f"setting {r} of the relay", "object": f"{s * 100 + r} mV"}
+        {"subject": f"{NAMES[num_facts]} {s}", "relation": f"setting {r} of the relay", "object": f"{s * 100 + r} mV"}
         for s in range(num_subjects)
-        for r in range(NUM_FACTS)
+        for r in range(num_facts)
     ]
 
 
-def questions(batch_size: int, *, is_known: bool) -> list[str]:
+def questions(batch_size: int, *, is_known: bool, num_facts: int = NUM_FACTS) -> list[str]:
     """One question a subject that names no relation, so that all facts are read; unknown subjects: as many words."""
-    name = "Quorvex" if is_known else "Zembrel"
+    name = NAMES[num_facts] if is_known else "Zembrel"
     return [f"What would you tell a newcomer about the machine {name} {s}?" for s in range(batch_size)]
 
 
@@ -69,16 +77,25 @@ class Runs:
         memory: holds the facts of `records`.
         batch_size: prompts.
         new_tokens: generated for each prompt, no fewer and no more.
+        num_facts: of each subject.
     """
 
-    def __init__(self, memory: KnowledgeMemory, *, batch_size: int, new_tokens: int) -> None:
+    def __init__(
+        self, memory: KnowledgeMemory, *, batch_size: int, new_tokens: int, num_facts: int = NUM_FACTS
+    ) -> None:
         self.memory, self.batch_size, self.new_tokens = memory, batch_size, new_tokens
-        self.texts = {is_known: questions(batch_size, is_known=is_known) for is_known in (True, False)}
+        self.num_facts = num_facts
+        self.bare_decoder = GreedyDecoder(memory.lm)
+        self.texts = {known: questions(batch_size, is_known=known, num_facts=num_facts) for known in (True, False)}
         self.inputs = {is_known: self._inputs(texts) for is_known, texts in self.texts.items()}
 
     def kinds(self) -> dict[str, Callable[[], Tensor]]:
-        """The runs by name; `bare` and those of `KINDS`. Each returns the tokens [B, T]."""
+        """The runs by transformers' `generate` by name. Each returns the tokens [B, T]."""
         return {"bare": self.bare, "hits": self.hits, "observed": self.observed, "no hit": self.no_hit}
+
+    def step_kinds(self) -> dict[str, Callable[[], Tensor]]:
+        """The runs by steps in fixed buffers, by name."""
+        return {"bare, steps": self.bare_steps, "hits, steps": self.hits_steps}
 
     def facts_a_prompt(self, *, is_known: bool) -> float:
         """Mean number of facts that the index brings for a prompt."""
@@ -95,17 +112,37 @@ class Runs:
 
     def hits(self) -> Tensor:
         """With memory, through `KnowledgeMemory.generate`."""
-        return self.memory.generate(**self.inputs[True], texts=self.texts[True], **self._options())
+        return self._with_memory(is_known=True, generation="transformers")
+
+    def hits_steps(self) -> Tensor:
+        """The same by steps in fixed buffers."""
+        return self._with_memory(is_known=True, generation="cuda_graph")
+
+    def bare_steps(self) -> Tensor:
+        """The LLM without hooks by steps in fixed buffers."""
+        lm = self.memory.lm
+        ends = lm.model.generation_config.eos_token_id
+        ends = tuple(ends) if isinstance(ends, list) else (ends,)
+        ending = Ending(ends, lm.tokenizer.pad_token_id, self.new_tokens, min_new_tokens=self.new_tokens)
+        self.memory.hooks.remove()
+        try:
+            return self.bare_decoder.generate(**self.inputs[True], ending=ending)
+        finally:
+            self.memory.hooks = MemoryHooks(self.memory.lm, self.memory.reader)
 
     def no_hit(self) -> Tensor:
         """The same, for questions about subjects that memory does not know."""
-        return self.memory.generate(**self.inputs[False], texts=self.texts[False], **self._options())
+        return self._with_memory(is_known=False, generation="transformers")
 
     def observed(self) -> Tensor:
         """With memory and with the attention on each slot computed."""
         binding, _ = self.memory.binding(self.texts[True], observe=lambda _index, _wide, _deep_mass: None)
         with self.memory.hooks.bind(binding):
             return self.memory.lm.model.generate(**self.inputs[True], **self._options())
+
+    def _with_memory(self, *, is_known: bool, generation: str) -> Tensor:
+        texts = self.texts[is_known]
+        return self.memory.generate(**self.inputs[is_known], texts=texts, generation=generation, **self._options())
 
     def _inputs(self, texts: list[str]) -> dict[str, Tensor]:
         lm = self.memory.lm
@@ -157,16 +194,91 @@ def operations_a_step(memory: KnowledgeMemory, run: Callable[[], Tensor], *, num
     return statistics.mean(counts)
 
 
-def measure(runs: Runs, *, num_runs: int) -> dict[str, list[float]]:
-    """Seconds of each kind of run, taken in turns, after a short one of each that is not counted."""
-    kinds, device = runs.kinds(), runs.memory.lm.device
-    for run in Runs(runs.memory, batch_size=runs.batch_size, new_tokens=4).kinds().values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in kinds}
+@torch.inference_mode()
+def parts_ms(runs: Runs, *, num_runs: int) -> dict[str, float]:
+    """Median milliseconds of finding the facts and of the bare LLM's pass over the prompts."""
+    memory, device = runs.memory, runs.memory.lm.device
+    memory.hooks.remove()
+    parts = {
+        "lookup": lambda: memory.binding(runs.texts[True]),
+        "first pass": lambda: memory.lm.model(**runs.inputs[True], use_cache=True, logits_to_keep=1),
+    }
+    found = {}
+    for name, part in parts.items():
+        times = [seconds(part, device=device) for _ in range(num_runs + 2)][2:]
+        found[name] = round(1000 * statistics.median(times), 3)
+    memory.hooks = MemoryHooks(memory.lm, memory.reader)
+    share = (memory.reader.config.adapter_layers[0] + 1) / len(memory.lm.layers)
+    return {**found, "layers up to the first adapter": round(share * found["first pass"], 3)}
+
+
+@torch.inference_mode()
+def step_ms(decoder: GreedyDecoder, *, num_runs: int = 20, num_steps: int = 16) -> float:
+    """Median milliseconds of the step that `decoder` used last, over `num_runs` runs of `num_steps`.
+
+    On a CPU a step is run without its memory, so that this is of use on a GPU only.
+    """
+    step = next(reversed(decoder._steps.values()))
+    times = []
     for _ in range(num_runs):
-        for name, run in kinds.items():
-            times[name].append(seconds(run, device=device))
+        step.cursor.zero_()
+        step.count.zero_()
+        times.append(seconds(lambda: [step.run() for _ in range(num_steps)], device=decoder.lm.device))
+    return 1000 * statistics.median(times) / num_steps
+
+
+def measure(runs: Runs, *, num_runs: int, step_runs: Sequence[Runs] = ()) -> dict[tuple[str, int], list[float]]:
+    """Seconds of each kind of run, taken in turns, after one of each that is not counted.
+
+    Args:
+        runs: of `Runs.kinds`.
+        num_runs: of each kind.
+        step_runs: of `Runs.step_kinds`, `STEP_TURNS` times a turn; the first one's `bare, steps` stands for all.
+    """
+    device, kinds = runs.memory.lm.device, {(name, runs.num_facts): run for name, run in runs.kinds().items()}
+    steps = {
+        (name, own.num_facts): run
+        for i, own in enumerate(step_runs)
+        for name, run in own.step_kinds().items()
+        if i == 0 or name != "bare, steps"
+    }
+    for run in {**kinds, **steps}.values():
+        run()
+    times: dict[tuple[str, int], list[float]] = {key: [] for key in {**kinds, **steps}}
+    for _ in range(num_runs):
+        for key, run in kinds.items():
+            times[key].append(seconds(run, device=device))
+        for _ in range(STEP_TURNS):
+            for key, run in steps.items():
+                times[key].append(seconds(run, device=device))
     return times
+
+
+def equal_share(ours: Tensor, theirs: Tensor, *, num_new: int) -> float:
+    """Share of new tokens [B, N] that two runs have in common up to the first that differs in each sequence."""
+    return float((ours[:, -num_new:] == theirs[:, -num_new:]).long().cumprod(1).float().mean())
+
+
+def results(runs: list[Runs], *, num_runs: int) -> list[dict[str, object]]:
+    """One result a kind of run and number of facts: `runs` are of one batch size, the most facts first."""
+    first = runs[0]
+    times = measure(first, num_runs=num_runs, step_runs=runs)
+    medians = {key: statistics.median(values) for key, values in times.items()}
+    found = []
+    for (kind, num_facts), median in medians.items():
+        own = next(r for r in runs if r.num_facts == num_facts)
+        is_step = kind.endswith("steps")
+        bare = medians["bare, steps" if is_step else "bare", first.num_facts]
+        result = {"batch_size": own.batch_size, "kind": kind, "facts": num_facts}
+        result |= {"tokens_per_s": round(own.batch_size * own.new_tokens / median, 1), "ratio": round(bare / median, 3)}
+        result |= {"seconds": [round(min(times[kind, num_facts]), 4), round(max(times[kind, num_facts]), 4)]}
+        if is_step:
+            ours, theirs = own.step_kinds()[kind](), own.kinds()[kind.removesuffix(", steps")]()
+            result["equal_tokens"] = round(equal_share(ours, theirs, num_new=own.new_tokens), 4)
+            if own.memory.decoder.is_captured:
+                result["step_ms"] = round(step_ms(own.bare_decoder if kind == "bare, steps" else own.memory.decoder), 4)
+        found.append(result)
+    return found
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -175,26 +287,33 @@ def main(argv: list[str] | None = None) -> None:
     quiet_libraries()
     memory = KnowledgeMemory.from_pretrained(llm=args.llm, reader=args.reader)
     sizes = [int(size) for size in args.batch_sizes.split(",")]
-    memory.write(records(max(sizes)))
+    facts = sorted({int(number) for number in args.facts.split(",")}, reverse=True)
+    for number in facts:
+        memory.write(records(max(sizes), num_facts=number))
     device = memory.lm.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     tell(llm=memory.lm.identity.name, device=name, num_facts=len(memory.store), runs=args.runs)
     rows = []
     for size in sizes:
-        runs = Runs(memory, batch_size=size, new_tokens=args.new_tokens)
-        found = {"hits": runs.facts_a_prompt(is_known=True), "no hit": runs.facts_a_prompt(is_known=False)}
-        tell(batch_size=size, facts_a_prompt=found)
-        few = Runs(memory, batch_size=size, new_tokens=4)
+        runs = [Runs(memory, batch_size=size, new_tokens=args.new_tokens, num_facts=number) for number in facts]
+        found = {str(own.num_facts): own.facts_a_prompt(is_known=True) for own in runs}
+        tell(batch_size=size, facts_a_prompt={**found, "no hit": runs[0].facts_a_prompt(is_known=False)})
+        few = Runs(memory, batch_size=size, new_tokens=4, num_facts=facts[0])
         counts = {kind: operations_a_step(memory, run) for kind, run in few.kinds().items()}
-        tell(batch_size=size, aten_operations_a_decode_step=counts)
-        times = measure(runs, num_runs=args.runs)
-        medians = {kind: statistics.median(values) for kind, values in times.items()}
-        for kind, median in medians.items():
-            rate, ratio = size * args.new_tokens / median, medians["bare"] / median
-            spread = [round(min(times[kind]), 4), round(max(times[kind]), 4)]
-            tell(batch_size=size, kind=kind, tokens_per_s=round(rate, 1), ratio=round(ratio, 3), seconds=spread)
-            rows.append([size, kind, KINDS.get(kind, "the LLM without hooks"), f"{rate:.0f}", f"{ratio:.2f}"])
-    print("\n" + markdown_table(["batch", "run", "what", "tokens/s", "against bare"], rows))
+        tell(batch_size=size, aten_operations_a_decode_step=counts, ms=parts_ms(runs[0], num_runs=args.runs))
+        for result in results(runs, num_runs=args.runs):
+            tell(**result)
+            step = result.get("step_ms", "")
+            what = KINDS.get(result["kind"], "the LLM without hooks")
+            rows.append([result[k] for k in ("batch_size", "kind")] + [what, result["facts"]])
+            rows[-1] += [
+                f"{result['tokens_per_s']:.0f}",
+                f"{result['ratio']:.3f}",
+                step,
+                result.get("equal_tokens", ""),
+            ]
+    columns = ["batch", "run", "what", "facts", "tokens/s", "against bare", "ms a step", "equal tokens"]
+    print("\n" + markdown_table(columns, rows))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class KnowledgeMemory:
         self.versions: set[str] = set()  # states of memory folders whose facts this memory holds or has changed
         self.hooks = MemoryHooks(lm, reader)
         self.decoder = GreedyDecoder(lm)
-        self.generation: Generation = "auto"  # see `generate`
+        self.generation: Generation = "transformers"  # see `generate`
 
     @classmethod
     def from_pretrained(

@@ -43,10 +43,32 @@ def test_only_a_hit_changes_the_tokens(runs) -> None:  # noqa: ANN001
     assert torch.equal(runs.hits(), runs.observed())
 
 
+def test_steps_in_fixed_buffers_write_the_same_tokens(runs) -> None:  # noqa: ANN001
+    assert torch.equal(runs.bare_steps(), runs.bare())
+    assert torch.equal(runs.hits_steps(), runs.hits())
+    assert runs.memory.hooks.binding is None
+
+
 def test_the_warm_up_is_not_counted(runs) -> None:  # noqa: ANN001
-    times = SCRIPT["measure"](runs, num_runs=2)
-    assert {name: len(values) for name, values in times.items()} == dict.fromkeys(runs.kinds(), 2)
+    times = SCRIPT["measure"](runs, num_runs=2, step_runs=[runs])
+    eager, steps = ({(name, 32) for name in kinds} for kinds in (runs.kinds(), runs.step_kinds()))
+    assert {key: len(values) for key, values in times.items()} == dict.fromkeys(eager, 2) | dict.fromkeys(steps, 6)
     assert all(value > 0 for values in times.values() for value in values)
+
+
+def test_results_tell_of_equal_tokens_and_fewer_facts(runs) -> None:  # noqa: ANN001
+    runs.memory.write(SCRIPT["records"](3, num_facts=8))
+    fewer = SCRIPT["Runs"](runs.memory, batch_size=3, new_tokens=5, num_facts=8)
+    assert fewer.facts_a_prompt(is_known=True) == 8
+    found = {(r["kind"], r["facts"]): r for r in SCRIPT["results"]([runs, fewer], num_runs=1)}
+    assert set(found) == {(k, 32) for k in (*runs.kinds(), *runs.step_kinds())} | {("hits, steps", 8)}
+    assert found["bare", 32]["ratio"] == found["bare, steps", 32]["ratio"] == 1
+    assert all(r["equal_tokens"] == 1 for (kind, _), r in found.items() if kind.endswith("steps"))
+
+
+def test_tokens_behind_the_first_that_differs_count_as_different() -> None:
+    ours, theirs = torch.tensor([[9, 1, 2, 3, 4], [9, 1, 2, 3, 4]]), torch.tensor([[9, 1, 2, 3, 4], [9, 1, 0, 3, 4]])
+    assert SCRIPT["equal_share"](ours, theirs, num_new=4) == 5 / 8
 
 
 def test_memory_takes_more_operations_a_step_and_counting_leaves_no_trace(runs) -> None:  # noqa: ANN001
