@@ -136,3 +136,25 @@ def test_the_deep_memory_is_left_to_transformers(tiny_frozen_lm: MakeLM) -> None
     hooks, decoder = hooked(lm, num_subkeys=4), GreedyDecoder(lm)
     with pytest.raises(ValueError, match="the deep memory is read"):
         tokens(hooks, Binding(use_deep=True), decoder, "cuda_graph", left_pad([[7, 8, 9]], pad_id=0))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_captured_steps_write_what_the_same_steps_write_uncaptured(
+    tiny_frozen_lm: MakeLM, architecture: str, dtype: torch.dtype
+) -> None:
+    lm = tiny_frozen_lm(architecture)
+    lm.model.to("cuda", dtype)
+    hooks = hooked(lm)
+    hooks.reader.to("cuda")
+    captured, plain = GreedyDecoder(lm, is_captured=True), GreedyDecoder(lm, is_captured=False)
+    for seed in range(3):  # the later calls replay the first one's graph
+        generator = torch.Generator().manual_seed(seed)
+        rows = [torch.randint(5, 300, (n,), generator=generator).tolist() for n in (9, 5, 7)]
+        prompt = tuple(part.cuda() for part in left_pad(rows, pad_id=0))
+        made = memory_of(hooks, 3, num_rows=2 + seed, seed=seed)
+        binding = Binding(rows=made.rows.cuda(), weights=made.weights.cuda(), wording=made.wording.cuda())
+        for memory in (binding, Binding()):
+            ours = tokens(hooks, memory, captured, "cuda_graph", prompt, min_new_tokens=10)
+            assert torch.equal(ours, tokens(hooks, memory, plain, "cuda_graph", prompt, min_new_tokens=10))
+    assert len(captured._steps) == 2

@@ -99,7 +99,7 @@ class StaticReader:
         newest_first = token_features(latest.flip(1), self.embeddings).flatten(1)
         weights = [adapter.query.weight for adapter in self.adapters]
         features = newest_first.to(weights[0].dtype)
-        return tuple(F.linear(features, weight[:, weight.shape[1] // (1 + NUM_CUES) :]) for weight in weights)
+        return tuple(torch.mm(features, weight[:, weight.shape[1] // (1 + NUM_CUES) :].T) for weight in weights)
 
     def read(self, index: int, hidden: Tensor, *, cue_query: Tensor) -> Tensor:
         """The hidden states [B, 1, H] with what adapter `index` adds, a new tensor.
@@ -116,7 +116,7 @@ class StaticReader:
         own = adapter.query.weight[:, : hidden.shape[-1]]
         norm = adapter.norm
         normed = F.layer_norm(hidden[:, 0].to(own.dtype), norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        query = (F.linear(normed, own) + cue_query).unflatten(-1, heads) * self.head_dim**-0.5  # [B, A, D]
+        query = torch.addmm(cue_query, normed, own.T).unflatten(-1, heads) * self.head_dim**-0.5  # [B, A, D]
         null_score = (query * adapter.null_key[:, 0]).sum(-1, keepdim=True)  # [B, A, 1]
         scores = (self.keys[index] @ query.unsqueeze(-1)).squeeze(-1).masked_fill(~self.mask[:, None], -torch.inf)
         log_weights = torch.log_softmax(torch.cat([null_score, scores], dim=-1), dim=-1)[..., 1:]
@@ -125,7 +125,7 @@ class StaticReader:
         content = (weights.unsqueeze(-2) @ self.values[index]).squeeze(-2) * factor
         if self.is_observed:
             self.log_attention[index] = log_weights
-        addition = torch.tanh(adapter.gate) * adapter.output(content.flatten(1))
+        addition = torch.tanh(adapter.gate) * torch.mm(content.flatten(1), adapter.output.weight.T)
         return hidden + addition.to(hidden.dtype).unsqueeze(1)
 
     def _read_fused(self, index: int, hidden: Tensor, cue_query: Tensor) -> Tensor:
