@@ -107,6 +107,7 @@ class KnowledgeMemory:
         device: str | torch.device | None = None,
         gpu_row_bytes: int | None = None,
         row_format: str = "fp16",
+        row_device: str | torch.device | None = None,
     ) -> KnowledgeMemory:
         """Open a memory folder, or start an empty memory.
 
@@ -114,7 +115,7 @@ class KnowledgeMemory:
             folder: a folder written by `save`; None for an empty memory.
             llm: Hugging Face id, path or a loaded LLM; default: the folder's, or SmolLM2-135M-Instruct.
             reader: folder of a reader or a reader; default: the memory's own, or the one shipped for the LLM.
-            device: default: the GPU where there is one.
+            device, row_device: of the LLM, default: the GPU where there is one; of the rows, default: beside the LLM.
             gpu_row_bytes: GPU memory for rows (see `FactStore`); default: all rows are kept beside the LLM.
             row_format: of an empty memory's rows: "fp32", "fp16", "bf16", "int8", "int4" or "compact".
 
@@ -122,18 +123,18 @@ class KnowledgeMemory:
             ValueError: no such folder, a damaged one, or one of another LLM or reader; `gpu_row_bytes` with no GPU.
         """
         stored = read_config(Path(folder)) if folder is not None else None
+        places = {"gpu_row_bytes": gpu_row_bytes, "row_device": row_device}
         name = llm if llm is not None else (stored.llm_name if stored else None)
         lm = name if isinstance(name, FrozenLM) else load_lm(name, device=device)
         if stored:
-            return open_folder(stored.folder, lm, reader=reader, make=cls, gpu_row_bytes=gpu_row_bytes)
+            return open_folder(stored.folder, lm, reader=reader, make=cls, **places)
         chosen = reader if isinstance(reader, Reader) else Reader.load(Path(reader) if reader else shipped_reader(lm))
-        return cls(lm, chosen, store=empty_store(lm, chosen, row_format=row_format, gpu_row_bytes=gpu_row_bytes))
+        return cls(lm, chosen, store=empty_store(lm, chosen, row_format=row_format, **places))
 
     def save(self, folder: str | Path, *, overwrite: bool = False, lock: FolderLock | None = None) -> None:
-        """Write the memory to `folder`: atomically, an interrupted save leaves the former state.
+        """Write the memory to `folder`, made if need be: atomically, an interrupted save leaves the former state.
 
         Args:
-            folder: made if need be.
             overwrite: replace whatever memory is there; otherwise only the state that was opened or last saved.
             lock: the caller's lock on the folder (see `memory.changing`); default: taken for this save.
 

@@ -70,3 +70,14 @@ def test_a_refine_that_fails_leaves_the_folder(run: Run, memory: Path, tmp_path:
     wrong = run("refine", "--memory", memory, "--facts", facts, *QUICK, "--row-lr", "-1")
     assert "row_lr must be above 0" in error_line(wrong)
     assert contents(memory) == before
+
+
+def test_fit_on_two_processes_is_one_setting(run: Run, disk: Disk, tmp_path: Path) -> None:
+    path = write_config(tmp_path, "fit:\n  steps: 2\n  batch_size: 4\n  num_subkeys: 4\n")
+    given = ("--config", path, "--llm", disk.llm, "--reader", disk.reader, "--fit.log_dir", tmp_path / "logs")
+    wrong = run("fit", *given, "--sharding.sharding_types", '["rowwise"]', "--trainer.devices", "2")
+    assert "'rowwise'" in error_line(wrong) and not (tmp_path / "made").exists()
+    result = run("fit", *given, "--trainer.devices", "2", "--trainer.accelerator", "cpu")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["num_devices"] == 2
+    assert run("ask", "--memory", tmp_path / "made", "What is the port of Aurora?").code == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widedeep_kb.cli.arguments import UsageError
-from widedeep_kb.cli.opening import check_row_format, gpu_row_bytes, memory_type, open_memory
+from widedeep_kb.cli.opening import check_row_format, gpu_row_bytes, memory_type
 from widedeep_kb.memory.changing import changing
 from widedeep_kb.memory.config import CONFIG_NAME
 from widedeep_kb.training.fit_config import FitJob
@@ -62,8 +62,10 @@ def read_job(given: dict[str, str]) -> FitJob:
 
 def run_job(job: FitJob) -> int:
     """Open or start the memory, write the facts, train, save, and print the figures."""
+    from widedeep_kb.memory.sharding import check_sharding_types
     from widedeep_kb.schema import read_facts, read_questions
     from widedeep_kb.sources.prepared import sample_subjects
+    from widedeep_kb.training.devices import check_devices, fit_on_devices
     from widedeep_kb.training.fit import fit
 
     facts = read_facts(job.facts) if job.facts else None
@@ -73,13 +75,19 @@ def run_job(job: FitJob) -> int:
     templates = read_templates(job.templates) if job.templates else None
     if (job.output / CONFIG_NAME).exists() and job.output != job.memory:
         raise ValueError(f"{str(job.output)!r} holds a memory already: name another output, or refine that memory")
+    check_devices(job.trainer)
+    check_sharding_types(job.sharding.sharding_types)
     with changing(job.output, may_create=True) as lock:
         memory = start(job)
         with redirect_stdout(sys.stderr):  # progress bars
             if facts is not None:
                 memory.write(facts)
             ordinals = memory.store.catalogue.find(facts=facts).ordinals if facts is not None else None
-            metrics = fit(memory, job.fit, questions=questions, templates=templates, ordinals=ordinals)
+            given = {"questions": questions, "templates": templates, "ordinals": ordinals}
+            if job.trainer.devices > 1:
+                metrics = fit_on_devices(memory, job.fit, devices=job.trainer, sharding=job.sharding, **given)
+            else:
+                metrics = fit(memory, job.fit, **given)
         memory.save(job.output, lock=lock)
     print(json.dumps(metrics))
     return 0
@@ -87,13 +95,18 @@ def run_job(job: FitJob) -> int:
 
 def start(job: FitJob) -> KnowledgeMemory:
     """The memory to begin with."""
-    if job.memory is not None:
-        memory = open_memory(job.memory, llm=job.llm, reader=job.reader, gpu_row_budget_gb=job.gpu_row_budget_gb)
-        check_row_format(memory, job.row_format)
-        memory.store.table.check_trainable()
-        return memory
-    places = {"gpu_row_bytes": gpu_row_bytes(job.gpu_row_budget_gb), "row_format": job.row_format or "fp16"}
-    return memory_type().from_pretrained(llm=job.llm, reader=job.reader, **places)
+    places = {
+        "gpu_row_bytes": gpu_row_bytes(job.gpu_row_budget_gb),
+        "device": "cpu" if job.trainer.accelerator == "cpu" else None,
+        "row_device": "cpu" if job.trainer.devices > 1 else None,  # they may fit on no single GPU
+    }
+    if job.memory is None:
+        format_name = job.row_format or "fp16"
+        return memory_type().from_pretrained(llm=job.llm, reader=job.reader, row_format=format_name, **places)
+    memory = memory_type().from_pretrained(job.memory, llm=job.llm, reader=job.reader, **places)
+    check_row_format(memory, job.row_format)
+    memory.store.table.check_trainable()
+    return memory
 
 
 def read_templates(path: Path) -> dict[str, list[str]]:

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.changing import FolderLock, changing, snapshots
 from widedeep_kb.memory.config import CONFIG_NAME, FORMAT, FolderConfig, read_config, version_of
@@ -36,8 +38,10 @@ def open_folder(
     reader: str | Path | Reader | None,
     make: Callable[..., Any],
     gpu_row_bytes: int | None = None,
+    row_device: torch.device | str | None = None,
 ) -> KnowledgeMemory:
-    """Load reader and store and put them together; again if another process saved meanwhile.
+    """Load reader and store and put them together; again if another process saved meanwhile. Rows are kept on
+    `row_device`, by default beside the LLM.
 
     Raises:
         ValueError: the folder is none or damaged, or of another LLM, or the given reader did not write its rows.
@@ -45,7 +49,7 @@ def open_folder(
     while True:
         config = read_config(folder)
         try:
-            return _open(config, lm, reader=reader, make=make, gpu_row_bytes=gpu_row_bytes)
+            return _open(config, lm, reader=reader, make=make, gpu_row_bytes=gpu_row_bytes, row_device=row_device)
         except (ValueError, OSError):
             if read_config(folder).version == config.version:
                 raise
@@ -58,6 +62,7 @@ def _open(
     reader: str | Path | Reader | None,
     make: Callable[..., Any],
     gpu_row_bytes: int | None,
+    row_device: torch.device | str | None,
 ) -> KnowledgeMemory:
     if lm.identity.revision != config.llm_revision:
         raise ValueError(
@@ -73,7 +78,7 @@ def _open(
             f"{loaded.row_format()}: to change readers, export the facts and write them into a new memory"
         )
     width = loaded.writer.row_width
-    places = {"device": lm.device, "gpu_row_bytes": gpu_row_bytes}
+    places = {"device": row_device or lm.device, "gpu_row_bytes": gpu_row_bytes}
     places["codec_of"] = partial(
         codec_for, embedding_dim=width, writer=loaded.writer, embedding_weight=lm.embedding_weight
     )
@@ -134,16 +139,21 @@ def save_folder(memory: KnowledgeMemory, folder: Path, *, overwrite: bool, lock:
 
 
 def empty_store(
-    lm: FrozenLM, reader: Reader, *, row_format: str = "fp16", gpu_row_bytes: int | None = None
+    lm: FrozenLM,
+    reader: Reader,
+    *,
+    row_format: str = "fp16",
+    gpu_row_bytes: int | None = None,
+    row_device: torch.device | str | None = None,
 ) -> FactStore:
-    """No facts yet, rows beside the LLM.
+    """No facts yet, rows on `row_device`, by default beside the LLM.
 
     Raises:
         ValueError: no such row format, or `gpu_row_bytes` without a GPU.
     """
     width = reader.writer.row_width
     codec = codec_for(row_format, width, writer=reader.writer, embedding_weight=lm.embedding_weight)
-    places = {"device": lm.device, "gpu_row_bytes": gpu_row_bytes}
+    places = {"device": row_device or lm.device, "gpu_row_bytes": gpu_row_bytes}
     return FactStore(width, word_vectors=lm.word_vectors, row_format=row_format, codec=codec, **places)
 
 

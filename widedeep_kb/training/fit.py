@@ -20,16 +20,19 @@ import numpy as np
 import polars
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
+from widedeep_kb.memory.sharding import ShardedRows
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.training.compiled import compiled_layers
 from widedeep_kb.training.fit_config import FitConfig
-from widedeep_kb.training.joint_module import JointModule, exact_match_by_class
+from widedeep_kb.training.joint_module import JointModule
 from widedeep_kb.training.joint_stream import MIN_VALIDATION_BATCH, AskedBatches, JointStream
 from widedeep_kb.training.questions import Questions
 from widedeep_kb.training.short_attention import attention_for_training
+from widedeep_kb.training.torchrec_strategy import TableCheckpointIO, TorchRecStrategy, read_checkpoint
 
 CHECKPOINT = "last.ckpt"
 _SHOWN = 5  # first and last steps whose mean loss is reported
@@ -42,6 +45,7 @@ def fit(
     questions: polars.DataFrame | None = None,
     templates: dict[str, list[str]] | None = None,
     ordinals: np.ndarray | None = None,
+    rows: ShardedRows | None = None,
 ) -> dict[str, float]:
     """Train a memory in place on facts it holds.
 
@@ -51,11 +55,14 @@ def fit(
         questions: frame of `schema.QUESTION_SCHEMA`; those with the `fact_id` of a fact are its own words.
         templates: relation -> texts with "{subject}".
         ordinals: int64 [N], the facts to train on; None = all.
+        rows: the memory's rows, over several devices; each device then calls this, and they are trained where they are
+            (see `devices.fit_on_devices`). None = those of the memory's own table.
 
     Returns:
         `train/loss_first`, `train/loss_last` (mean answer cross-entropy of five steps), `val/exact_match/<class>` for
-        the arm that was trained, `steps`, `seconds`, `questions_per_s` (training, with its start and validations), and
-        numbers of facts trained on and left out (several values).
+        the arm that was trained, `steps`, `seconds`, `questions_per_s` (training, with its start and validations),
+        `questions_per_s_later` (of the second half of the steps, if all were done), and numbers of facts trained on and
+        left out (several values).
 
     Raises:
         ValueError: there is no fact to train on, or the checkpoint to resume from is of another memory.
@@ -77,7 +84,7 @@ def fit(
             memory.reader.to(memory.lm.device)
         memory.use_deep = True
     started, folder = time.perf_counter(), new_run_folder(config)
-    module = JointModule(memory, config)
+    module = JointModule(memory, config, rows=rows)
     metrics = train_public(module, public, folder=folder) if len(public) else {}
     if len(private) and config.wide:
         train_private(module, private, num_public=len(public))
@@ -88,7 +95,8 @@ def fit(
     metrics |= {"num_facts": num_facts, "num_left_out": len(chosen) - num_facts}
     metrics["seconds"] = round(time.perf_counter() - started, 1)
     record = {"config": asdict(config), "metrics": metrics, "commit": _commit(), "device": str(memory.lm.device)}
-    (folder / "run.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
+    if module.rank.rank == 0:
+        (folder / "run.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     return metrics
 
 
@@ -108,7 +116,9 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
     validate_every = min(config.validate_every, config.steps)
     trainer = pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
-        devices=1,
+        devices=module.rank.world_size,
+        strategy=TorchRecStrategy() if module.rank.world_size > 1 else "auto",
+        plugins=[TableCheckpointIO()],
         precision="bf16-mixed" if on_gpu else "32-true",
         max_steps=config.steps,
         gradient_clip_val=1.0 if config.trains_dense else None,
@@ -117,7 +127,7 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
         num_sanity_val_steps=0,
         log_every_n_steps=1 if config.steps <= 100 else 10,
         logger=_loggers(config, folder),
-        callbacks=_callbacks(config, folder),
+        callbacks=[*_callbacks(config, folder), pace := _Pace(config, first_step=first_step)],
         enable_model_summary=False,
     )
     compiled = compiled_layers(module.memory.lm) if config.compile_layers else nullcontext()
@@ -125,11 +135,12 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
     with warnings.catch_warnings(), attention_for_training() if on_gpu else nullcontext(), compiled:
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*returned.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the figures are of all devices already
         try:
             trainer.fit(
                 module,
-                JointStream(questions, config, first_step=first_step),
-                AskedBatches(validation, questions, batch_size=_validation_batch(config)),
+                JointStream(questions, config, first_step=first_step, rank=module.rank),
+                AskedBatches(validation, questions, batch_size=_validation_batch(config), rank=module.rank),
                 ckpt_path=str(config.resume_from) if config.resume_from else None,
                 weights_only=False,  # our own checkpoint
             )
@@ -148,6 +159,7 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
         "train/loss_last": float(np.mean(losses[-_SHOWN:])),
         "steps": trainer.global_step,
         "questions_per_s": round((trainer.global_step - first_step) * config.batch_size / seconds, 1),
+        **pace.figures,
     }
 
 
@@ -157,7 +169,7 @@ def train_private(module: JointModule, questions: Questions, *, num_public: int)
     config = module.config
     module.select_trainable([])
     steps = config.steps if not num_public else -(-config.steps * len(questions) // num_public)
-    stream = iter(JointStream(questions, _private_part(config)))
+    stream = iter(JointStream(questions, _private_part(config), rank=module.rank))
     on_gpu = module.memory.lm.device.type == "cuda"
     for _ in range(min(steps, config.steps)):
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu):
@@ -170,19 +182,52 @@ def measure(module: JointModule, questions: Questions) -> dict[str, float]:
     config = module.config
     module.eval()
     asked = questions.validation(config.num_validation)
-    batches = AskedBatches(asked, questions, batch_size=_validation_batch(config))
-    parts = [(b.classes.cpu(), module.is_right(b, use_wide=config.wide, use_deep=config.deep).cpu()) for b in batches]
-    return exact_match_by_class(parts)
+    batches = AskedBatches(asked, questions, batch_size=_validation_batch(config), rank=module.rank)
+    return module.exact_match([module.classes_and_rightness(batch) for batch in batches])
 
 
 def new_run_folder(config: FitConfig) -> Path:
-    """A fresh folder for a run under `log_dir`: fit/version_0, version_1, ..."""
+    """A fresh folder for a run under `log_dir`: fit/version_0, version_1, ...; one for all devices."""
+    if not dist.is_initialized():
+        return _make_run_folder(config)
+    made = [_make_run_folder(config) if dist.get_rank() == 0 else None]
+    dist.broadcast_object_list(made)
+    return made[0]
+
+
+def _make_run_folder(config: FitConfig) -> Path:
     root = config.log_dir / "fit"
     root.mkdir(parents=True, exist_ok=True)
     taken = [int(p.name.split("_")[1]) for p in root.glob("version_*") if p.name.split("_")[1].isdecimal()]
     folder = root / f"version_{max(taken, default=-1) + 1}"
     folder.mkdir()
     return folder
+
+
+class _Pace(Callback):
+    """Questions a second in the second half of the steps: compiling and recording CUDA graphs come before.
+
+    Attributes:
+        figures: `questions_per_s_later`, once the last step is done.
+    """
+
+    def __init__(self, config: FitConfig, *, first_step: int) -> None:
+        self.config, self.middle = config, (first_step + config.steps) // 2
+        self.figures: dict[str, float] = {}
+        self._started = 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_args: object) -> None:
+        """Take the time; in the middle and at the end the device is waited for."""
+        if trainer.global_step not in (self.middle, self.config.steps):
+            return
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize(trainer.strategy.root_device)
+        now = time.perf_counter()
+        if trainer.global_step == self.config.steps and self.middle < self.config.steps:
+            seconds = now - self._started
+            num_questions = (self.config.steps - self.middle) * self.config.batch_size
+            self.figures["questions_per_s_later"] = round(num_questions / seconds, 1)
+        self._started = now
 
 
 def _callbacks(config: FitConfig, folder: Path) -> list[Callback]:
@@ -216,9 +261,7 @@ def _step_of(checkpoint: Path) -> int:
     Raises:
         ValueError: there is no such checkpoint.
     """
-    if not checkpoint.is_file():
-        raise ValueError(f"there is no checkpoint {str(checkpoint)!r}")
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+    return int(read_checkpoint(checkpoint)["global_step"])
 
 
 def _validation_batch(config: FitConfig) -> int:

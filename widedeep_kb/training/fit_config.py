@@ -93,6 +93,40 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
+class DeviceConfig:
+    """What is trained on.
+
+    Attributes:
+        devices: number of GPUs, or of processes on a CPU.
+        accelerator: "gpu", "cpu" or "auto" (GPUs where there are some).
+
+    Raises:
+        ValueError: no device, or an unknown accelerator.
+    """
+
+    devices: int = 1
+    accelerator: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.devices < 1:
+            raise ValueError(f"devices must be at least 1, got {self.devices}")
+        if self.accelerator not in ("auto", "cpu", "gpu"):
+            raise ValueError(f"accelerator must be auto, cpu or gpu, got {self.accelerator!r}")
+
+
+@dataclass(frozen=True)
+class ShardingConfig:
+    """Where the rows may go when there are several devices.
+
+    Attributes:
+        sharding_types: ways of sharding that TorchRec's planner may choose from: row_wise, table_wise, column_wise. By
+            columns, each part of a row has a step size of its own, so that training differs a little from one device.
+    """
+
+    sharding_types: tuple[str, ...] = ("row_wise", "table_wise")
+
+
+@dataclass(frozen=True)
 class FitJob:
     """What `widedeep-kb fit` does: open or start a memory, write facts into it, train, and save it.
 
@@ -108,6 +142,8 @@ class FitJob:
         gpu_row_budget_gb: GPU memory for rows, the rest in host memory; default: all on the GPU.
         row_format: how the rows of an empty memory are stored: fp32, fp16 or bf16; default: fp16.
         fit: settings of the training.
+        trainer: what is trained on.
+        sharding: where the rows may go when there are several devices.
     """
 
     output: Path
@@ -121,6 +157,8 @@ class FitJob:
     gpu_row_budget_gb: float | None = None
     row_format: str | None = None
     fit: FitConfig = field(default_factory=FitConfig)
+    trainer: DeviceConfig = field(default_factory=DeviceConfig)
+    sharding: ShardingConfig = field(default_factory=ShardingConfig)
 
     def __post_init__(self) -> None:
         if self.facts is None and self.memory is None:
@@ -134,3 +172,5 @@ class FitJob:
             )
         if self.gpu_row_budget_gb is not None and not self.gpu_row_budget_gb > 0:
             raise ValueError(f"gpu_row_budget_gb must be above 0, got {self.gpu_row_budget_gb}")
+        if self.gpu_row_budget_gb is not None and self.trainer.devices > 1:
+            raise ValueError(f"gpu_row_budget_gb is for one device, got {self.trainer.devices} devices")

@@ -20,6 +20,24 @@ from torch import Tensor
 from widedeep_kb.training.batches import IGNORED, to_device
 
 
+class Share(NamedTuple):
+    """What part of a step's whole batch is in one device's part; means over the whole are made with it.
+
+    Attributes:
+        answers: share of the answer positions.
+        evidence: share of the answer positions in questions whose asked fact has rows in the batch.
+        silent_tokens, silent_ends: shares of `silent_places` and of `silent_ends`.
+    """
+
+    answers: float = 1.0
+    evidence: float = 1.0
+    silent_tokens: float = 1.0
+    silent_ends: float = 1.0
+
+
+WHOLE, NOTHING = Share(), Share(0.0, 0.0, 0.0, 0.0)
+
+
 class JointBatch(NamedTuple):
     """B questions with the rows of the table that the index brings; integers are int64.
 
@@ -35,6 +53,8 @@ class JointBatch(NamedTuple):
         is_target: [B, R] bool, rows of the asked fact.
         silent: [B] bool, prompts that ask for no stored fact.
         classes: [B], into `questions.CLASSES`.
+        share: of this part in the step's whole batch; NOTHING = a question that only fills the place of none.
+        num_answers: P of the step's whole batch.
     """
 
     input_ids: Tensor
@@ -50,6 +70,8 @@ class JointBatch(NamedTuple):
     is_target: Tensor
     silent: Tensor
     classes: Tensor
+    share: Share = WHOLE
+    num_answers: int = 0
 
     @property
     def answer_tokens(self) -> Tensor:
@@ -114,6 +136,18 @@ def host_batch(
     }
 
 
+def share_of(part: dict[str, np.ndarray], whole: dict[str, np.ndarray]) -> Share:
+    """What share of the batch `whole` is in `part`, both made by `host_batch`."""
+    return Share(*(float(a) / max(float(b), 1.0) for a, b in zip(_counts(part), _counts(whole), strict=True)))
+
+
+def _counts(batch: dict[str, np.ndarray]) -> tuple[int, int, int, int]:
+    """What the means of the loss are over, in the order of `Share`."""
+    places, has_target = batch["answer_places"], batch["is_target"].any(axis=1)
+    num_evident = int(has_target[places // batch["input_ids"].shape[1]].sum())
+    return len(places), num_evident, len(batch["silent_places"]), len(batch["silent_ends"])
+
+
 @dataclass(frozen=True)
 class PackedJoint:
     """Several batches as few large arrays: cheap to send between processes and to a device.
@@ -121,18 +155,24 @@ class PackedJoint:
     Attributes:
         arrays: field of `JointBatch` -> the values of all batches, one behind the other.
         shapes: field of `JointBatch` -> the shape it has in each batch.
+        shares: share and number of answer positions of each batch (see `JointBatch`).
     """
 
     arrays: dict[str, np.ndarray]
     shapes: dict[str, list[tuple[int, ...]]]
+    shares: list[tuple[Share, int]]
 
     @classmethod
-    def pack(cls, batches: Sequence[dict[str, np.ndarray]]) -> PackedJoint:
-        """Pack what `host_batch` made, at least one."""
-        parts = {name: [batch[name] for batch in batches] for name in JointBatch._fields}
+    def pack(
+        cls, batches: Sequence[dict[str, np.ndarray]], shares: Sequence[tuple[Share, int]] | None = None
+    ) -> PackedJoint:
+        """Pack what `host_batch` made, at least one; without `shares` each is a whole batch."""
+        names = [name for name in JointBatch._fields if name in batches[0]]
+        parts = {name: [batch[name] for batch in batches] for name in names}
         return cls(
             arrays={name: np.concatenate([a.ravel() for a in arrays]) for name, arrays in parts.items()},
             shapes={name: [a.shape for a in arrays] for name, arrays in parts.items()},
+            shares=list(shares or [(WHOLE, len(batch["answer_places"])) for batch in batches]),
         )
 
     def __len__(self) -> int:
@@ -149,4 +189,6 @@ class PackedJoint:
                 [int(np.prod(shape)) for shape in self.shapes[name]]
             )
         for i in range(first, len(self)):
-            yield JointBatch(**{name: parts[i].view(self.shapes[name][i]) for name, parts in flat.items()})
+            share, num_answers = self.shares[i]
+            tensors = {name: parts[i].view(self.shapes[name][i]) for name, parts in flat.items()}
+            yield JointBatch(**tensors, share=share, num_answers=num_answers)

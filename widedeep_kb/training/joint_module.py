@@ -12,16 +12,20 @@ from functools import partial
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
 from widedeep_kb.memory.hooks import Binding
+from widedeep_kb.memory.sharding import ShardedRows
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.graphed import GraphedPass, PassInput
-from widedeep_kb.training.joint_batch import JointBatch
+from widedeep_kb.training.joint_batch import NOTHING, JointBatch
+from widedeep_kb.training.joint_stream import Rank
 from widedeep_kb.training.lit_module import DECAY_SHARE, Observed, evidence_loss, silence_loss
 from widedeep_kb.training.questions import CLASSES
+from widedeep_kb.training.row_source import LocalRows
 
 WARMUP_STEPS = 20
 
@@ -32,13 +36,16 @@ class JointModule(pl.LightningModule):
     Args:
         memory: trained in place: rows of its table and parts of its reader.
         config: see `FitConfig`.
+        rows: where the rows are, over several devices; None = the memory's own table. Every device then has a module,
+            and each gets its part of the same batches.
     """
 
-    def __init__(self, memory: KnowledgeMemory, config: FitConfig) -> None:
+    def __init__(self, memory: KnowledgeMemory, config: FitConfig, *, rows: ShardedRows | None = None) -> None:
         super().__init__()
         self.memory, self.config = memory, config
         self.reader = memory.reader
-        self.trainer_of_rows = memory.store.table.trainable(config.row_lr, eps=config.row_eps)
+        self.row_source = rows or LocalRows(memory.store.table, config.row_lr, eps=config.row_eps)
+        self.rank = Rank(dist.get_rank(), dist.get_world_size()) if rows else Rank()
         self.losses: list[Tensor] = []  # of each step, detached
         self._graphed: GraphedPass | None = None
         self._answer_loss = _answer_loss
@@ -74,15 +81,12 @@ class JointModule(pl.LightningModule):
 
         Their gradient is that of the loss summed over answer tokens, whatever the batch size: `row_eps` is in its unit.
         """
-        table = self.memory.store.table
-        shape = (*batch.row_weights.shape, table.embedding_dim)
+        context, learning = self.row_source.read(batch.context_rows, batch.learning_rows, is_learning=is_learning)
+        shape = (*batch.row_weights.shape, self.memory.store.table.embedding_dim)
         out = torch.zeros(shape[0] * shape[1], shape[2], device=batch.row_weights.device)
-        out.index_copy_(0, batch.context_places, table.known_rows(batch.context_rows))
-        if is_learning and len(batch.learning_rows):
-            learning, num_positions = self.trainer_of_rows.known_rows(batch.learning_rows), len(batch.answer_places)
-            learning.register_hook(lambda gradient: gradient * num_positions)
-        else:
-            learning = table.known_rows(batch.learning_rows)
+        out.index_copy_(0, batch.context_places, context)
+        if learning.requires_grad:
+            learning.register_hook(lambda gradient: gradient * batch.num_answers)
         return out.index_copy(0, batch.learning_places, learning).view(shape)
 
     def answer_logits(
@@ -125,20 +129,24 @@ class JointModule(pl.LightningModule):
         return hidden, observed
 
     def loss(self, batch: JointBatch, *, use_deep: bool) -> tuple[Tensor, Tensor]:
-        """The whole loss and, alone, the answer's cross-entropy (detached)."""
+        """The whole loss and, alone, the answer's cross-entropy (detached); of a part, what it adds to the whole's."""
         rows = self.rows(batch, is_learning=True) if self.config.wide else None
         logits, labels, observed = self.answer_logits(batch, rows, use_deep=use_deep)
-        answer = self._answer_loss(logits, labels) if len(labels) else logits.sum() * 0
+        share = batch.share
+        answer = self._answer_loss(logits, labels) * share.answers if len(labels) else logits.sum() * 0
         total = answer
         if self.config.evidence_weight and observed.wide and len(batch.learning_rows):
-            total = total + self.config.evidence_weight * evidence_loss(observed.wide, batch)
+            total = total + self.config.evidence_weight * share.evidence * evidence_loss(observed.wide, batch)
         if self.config.silence_weight and len(batch.silent_ends):
-            total = total + self.config.silence_weight * silence_loss(observed, batch)
+            shares = (share.silent_tokens, share.silent_ends)
+            total = total + self.config.silence_weight * silence_loss(observed, batch, shares=shares)
         return total, answer.detach()
 
     def training_step(self, batch: JointBatch, batch_idx: int) -> Tensor | None:
         """Loss of one batch of public facts; a batch that nothing can learn from is skipped."""
         loss, answer = self.loss(batch, use_deep=self.config.deep)
+        if self.rank.world_size > 1:
+            dist.all_reduce(answer := answer.clone())
         self.losses.append(answer)
         self.log("train/loss", answer, prog_bar=True)
         return loss if loss.requires_grad else None
@@ -153,12 +161,25 @@ class JointModule(pl.LightningModule):
 
     def validation_step(self, batch: JointBatch, batch_idx: int) -> None:
         """Exact match of one batch, by class."""
-        right = self.is_right(batch, use_wide=self.config.wide, use_deep=self.config.deep)
-        self._right.append((batch.classes.cpu(), right.cpu()))
+        self._right.append(self.classes_and_rightness(batch))
+
+    def classes_and_rightness(self, batch: JointBatch) -> tuple[Tensor, Tensor]:
+        """On the CPU, for the questions of a batch: class [B] and whether the arm that was trained is right [B]."""
+        right = self.is_right(batch, use_wide=self.config.wide, use_deep=self.config.deep).cpu()
+        counted = len(right) if batch.share != NOTHING else 0
+        return batch.classes.cpu()[:counted], right[:counted]
+
+    def exact_match(self, parts: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        """Exact match by class of the questions of all devices."""
+        gathered = [parts]
+        if self.rank.world_size > 1:
+            gathered = [[] for _ in range(self.rank.world_size)]
+            dist.all_gather_object(gathered, parts)
+        return exact_match_by_class([pair for found in gathered for pair in found])
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/exact_match/<class>` and the mean over classes."""
-        by_class = exact_match_by_class(self._right)
+        by_class = self.exact_match(self._right)
         self._right.clear()
         for name, value in by_class.items():
             self.log(f"val/exact_match/{name}", value)
@@ -182,7 +203,7 @@ class JointModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Add rows and their optimizer state to the checkpoint."""
-        checkpoint["wide_table"] = {name: t.detach().cpu().clone() for name, t in self._table_tensors().items()}
+        checkpoint["wide_table"] = self.row_source.checkpoint()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Put rows and their optimizer state back.
@@ -190,17 +211,7 @@ class JointModule(pl.LightningModule):
         Raises:
             ValueError: the checkpoint is of other facts.
         """
-        saved, tensors = checkpoint["wide_table"], self._table_tensors()
-        is_live = tensors["is_live"].cpu()
-        if saved["is_live"].shape != is_live.shape or not torch.equal(saved["is_live"], is_live):
-            raise ValueError("the checkpoint belongs to a memory of other facts")
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                tensor.copy_(saved[name])
-
-    def _table_tensors(self) -> dict[str, Tensor]:
-        table = self.memory.store.table
-        return {"rows": table.weight, "momentum": table.momentum, "is_live": table.is_live}
+        self.row_source.restore(checkpoint["wide_table"])
 
 
 def _answer_loss(logits: Tensor, labels: Tensor) -> Tensor:

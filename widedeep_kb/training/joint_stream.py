@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from torch.utils.data import IterableDataset
 
 from widedeep_kb.training.fit_config import FitConfig
-from widedeep_kb.training.joint_batch import JointBatch, PackedJoint
+from widedeep_kb.training.joint_batch import NOTHING, JointBatch, PackedJoint, Share, share_of
 from widedeep_kb.training.questions import Asked, Questions
 from widedeep_kb.training.workers import in_order, start_server
 
@@ -27,6 +27,31 @@ _CHUNKS_AHEAD = 3
 Made = TypeVar("Made")
 
 
+class Rank(NamedTuple):
+    """Which of `world_size` devices a batch is for: each gets its part of the same batch."""
+
+    rank: int = 0
+    world_size: int = 1
+
+
+def part_of(
+    asked: Asked, questions: Questions, chosen: np.ndarray, *, hidden: np.ndarray | None = None, rank: Rank
+) -> tuple[dict[str, np.ndarray], tuple[Share, int]]:
+    """The part for one device of the batch of the given questions [B], its share, and answer positions of the whole.
+
+    A device for which there is no question gets the first one with its rows hidden, which counts for nothing.
+    """
+    whole = asked.batch(questions.places, chosen, hidden=hidden)
+    num_answers = len(whole["answer_places"])
+    own = slice(rank.rank, None, rank.world_size)
+    if rank.world_size == 1:
+        return whole, (share_of(whole, whole), num_answers)
+    if not len(chosen[own]):
+        return asked.batch(questions.places, chosen[:1], hidden=np.ones(1, dtype=bool)), (NOTHING, num_answers)
+    part = asked.batch(questions.places, chosen[own], hidden=None if hidden is None else hidden[own])
+    return part, (share_of(part, whole), num_answers)
+
+
 @dataclass(frozen=True)
 class JointChunks:
     """Makes the batches of several steps at a time, in the process that calls it; picklable.
@@ -34,10 +59,12 @@ class JointChunks:
     Attributes:
         questions: what is asked.
         config: batch size, seed, shares of unrelated prompts and of hidden rows.
+        rank: which part of each batch.
     """
 
     questions: Questions
     config: FitConfig
+    rank: Rank = Rank()
 
     def __call__(self, number: int, share: float = 1.0) -> PackedJoint:
         """The batches of steps `number * STEPS_PER_CHUNK` and following.
@@ -56,12 +83,11 @@ class JointChunks:
         while len(parts) < STEPS_PER_CHUNK:  # questions that were too long were dropped
             parts += asked.buckets(size, rng=rng)
         dropout = config.wide_dropout if config.wide and config.deep else 0.0
-        return PackedJoint.pack(
-            [
-                asked.batch(self.questions.places, chosen, hidden=rng.random(len(chosen)) < dropout)
-                for chosen in parts[:STEPS_PER_CHUNK]
-            ]
-        )
+        made = [
+            part_of(asked, self.questions, chosen, hidden=rng.random(len(chosen)) < dropout, rank=self.rank)
+            for chosen in parts[:STEPS_PER_CHUNK]
+        ]
+        return PackedJoint.pack([batch for batch, _ in made], [share for _, share in made])
 
 
 class JointStream(IterableDataset):
@@ -71,15 +97,23 @@ class JointStream(IterableDataset):
         questions: what is asked.
         config: batch size, seed, shares and number of processes.
         first_step: step of the first batch.
+        rank: which part of each batch.
     """
 
-    def __init__(self, questions: Questions, config: FitConfig, *, first_step: int = 0) -> None:
-        self.questions, self.config, self.first_step = questions, config, first_step
+    def __init__(
+        self,
+        questions: Questions,
+        config: FitConfig,
+        *,
+        first_step: int = 0,
+        rank: Rank = Rank(),  # noqa: B008
+    ) -> None:
+        self.questions, self.config, self.first_step, self.rank = questions, config, first_step, rank
 
     def __iter__(self) -> Iterator[JointBatch]:
         """Batches, each on the LLM's device."""
         first, skipped = divmod(self.first_step, STEPS_PER_CHUNK)
-        make, workers = JointChunks(self.questions, self.config), self.config.num_workers
+        make, workers = JointChunks(self.questions, self.config, self.rank), self.config.num_workers
         if workers:
             start_server([__name__])
             chunks = in_order(make, itertools.count(first), num_workers=workers, first_share=1.0)
@@ -97,10 +131,18 @@ class AskedBatches:
         asked: the questions.
         questions: where they come from.
         batch_size: questions in a batch.
+        rank: which part of each batch.
     """
 
-    def __init__(self, asked: Asked, questions: Questions, *, batch_size: int = MIN_VALIDATION_BATCH) -> None:
-        self.asked, self.questions = asked, questions
+    def __init__(
+        self,
+        asked: Asked,
+        questions: Questions,
+        *,
+        batch_size: int = MIN_VALIDATION_BATCH,
+        rank: Rank = Rank(),  # noqa: B008
+    ) -> None:
+        self.asked, self.questions, self.rank = asked, questions, rank
         self.parts = asked.buckets(batch_size)
 
     def __len__(self) -> int:
@@ -110,8 +152,8 @@ class AskedBatches:
     def __iter__(self) -> Iterator[JointBatch]:
         """The batches, shortest questions first."""
         for chosen in self.parts:
-            packed = PackedJoint.pack([self.asked.batch(self.questions.places, chosen)])
-            yield from packed.on_device(self.questions.device)
+            batch, share = part_of(self.asked, self.questions, chosen, rank=self.rank)
+            yield from PackedJoint.pack([batch], [share]).on_device(self.questions.device)
 
 
 def made_ahead(make: Callable[[int], Made], *, first: int, num_ahead: int) -> Iterator[Made]:

@@ -201,15 +201,16 @@ def evidence_loss(wide: list[Attention], batch: Batch) -> Tensor:
     return -((mass + 1e-4).log() * has_target).sum() / has_target.sum().clamp(min=1)
 
 
-def silence_loss(observed: Observed, batch: Batch) -> Tensor:
+def silence_loss(observed: Observed, batch: Batch, *, shares: tuple[float, float] = (1.0, 1.0)) -> Tensor:
     """-log of the attention on the null slot where memory cannot answer.
 
-    The mean over all tokens of such questions plus the mean over those where an answer begins or goes on.
+    The mean over all tokens of such questions plus the mean over those where an answer begins or goes on, each times
+    its one of `shares`.
     """
     masses = [output.mass.transpose(1, 2) for output in observed.wide] + observed.deep  # each [B, T, heads]
     total = torch.zeros((), device=batch.input_ids.device)
-    for places in (batch.silent_places, batch.silent_ends):
+    for places, share in zip((batch.silent_places, batch.silent_ends), shares, strict=True):
         if masses and len(places):
             chosen = torch.cat([mass.flatten(0, 1).index_select(0, places).flatten() for mass in masses])
-            total = total - (1 + 1e-3 - chosen.float()).log().mean()
+            total = total - share * (1 + 1e-3 - chosen.float()).log().mean()
     return total
