@@ -132,6 +132,13 @@ def test_more_gpus_than_there_are_is_refused(lm: FrozenLM, config: FitConfig) ->
         fit_on_devices(open_memory(lm), config, devices=many)
 
 
+def test_rows_that_cannot_be_trained_are_refused(lm: FrozenLM, config: FitConfig) -> None:
+    reader = Reader(ReaderConfig.for_lm(lm, slot_width=16, num_heads=2, head_dim=16))
+    memory = KnowledgeMemory.from_pretrained(llm=lm, reader=reader, row_format="int8")
+    with pytest.raises(ValueError, match="int8"):
+        fit_on_devices(memory, config, devices=TWO)
+
+
 @pytest.mark.parametrize(("name", "value"), [("devices", 0), ("accelerator", "tpu")])
 def test_impossible_devices_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name} must be .*{value}"):

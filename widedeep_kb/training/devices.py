@@ -76,9 +76,11 @@ def fit_on_devices(
         What `fit` returns, and `num_devices`.
 
     Raises:
-        ValueError: too few devices, what `fit` raises, or a worker failed; the memory is then as it was.
+        ValueError: too few devices, rows that cannot be trained, what `fit` raises, or a worker failed; the memory is
+            then as it was.
     """
     kind = check_devices(devices)
+    memory.store.table.check_trainable()
     with scratch_folder() as folder:
         memory.save(folder / "memory", overwrite=True)
         given = {"questions": questions, "templates": templates, "ordinals": ordinals}
