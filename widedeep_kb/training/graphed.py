@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -97,7 +98,8 @@ class GraphedPass:
         if graph is None:
             self._seen[key] += 1
             if self._seen[key] < 2 or len(self._graphs) >= MAX_GRAPHS:
-                return self._run(given)
+                with self._autocasting(given.rows.device):
+                    return self._run(given)
             graph = self._graphs[key] = self._recorded(given.padded(*key[1:]))
         hidden, *masses = graph(*given.padded(*key[1:]), *self._parameters.values())
         num_wide = len(masses) - self._module.num_deep
@@ -121,11 +123,16 @@ class GraphedPass:
 
         if self._pool is None and device.type == "cuda":
             self._pool = torch.cuda.graph_pool_handle()
-        enabled = self._autocast is not None
-        with torch.autocast(device.type, dtype=self._autocast, enabled=enabled, cache_enabled=False):
+        with self._autocasting(device):
             return self._record(
                 run, (*inputs, *learning), num_warmup_iters=_WARM_UPS, allow_unused_input=True, pool=self._pool
             )
+
+
+    def _autocasting(self, device: torch.device) -> AbstractContextManager:
+        """Casts are not kept, which recording demands; run like that too, layers are compiled once."""
+        is_on = self._autocast is not None
+        return torch.autocast(device.type, dtype=self._autocast, enabled=is_on, cache_enabled=False)
 
 
 class _Flat(nn.Module):
