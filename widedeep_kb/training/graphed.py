@@ -128,7 +128,6 @@ class GraphedPass:
                 run, (*inputs, *learning), num_warmup_iters=_WARM_UPS, allow_unused_input=True, pool=self._pool
             )
 
-
     def _autocasting(self, device: torch.device) -> AbstractContextManager:
         """Casts are not kept, which recording demands; run like that too, layers are compiled once."""
         is_on = self._autocast is not None
