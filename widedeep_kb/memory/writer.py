@@ -84,6 +84,9 @@ class Writer(nn.Module):
         return self.semantic(F.layer_norm(parts, (self.hidden_size,)).flatten(-2))
 
 
+_GPU_STATES = 75_000_000  # numbers in the states of a batch
+
+
 class _StopForward(Exception):
     """Leaves the LLM's forward pass once the last layer the writer needs has run."""
 
@@ -111,9 +114,8 @@ def lower_layer_states(lm: FrozenLM, prefix_ids: Tensor, *, lengths: Tensor, lay
             raise _StopForward
 
     handles = [lm.layers[i].register_forward_hook(lambda _m, _a, out, i=i: take(i, out)) for i in layers]
-    mask = torch.arange(prefix_ids.shape[1], device=prefix_ids.device)[None] < lengths[:, None]
     try:
-        lm.decoder(input_ids=prefix_ids, attention_mask=mask.long(), use_cache=False)
+        lm.decoder(input_ids=prefix_ids, use_cache=False)  # no mask: padding stands behind what is read
     except _StopForward:
         pass
     finally:
@@ -137,10 +139,11 @@ def fact_features(
         lm: the frozen LLM; only its lower layers run.
         facts: N facts.
         layers: decoder layers whose states are taken.
-        tokens_per_batch: default: 16,384 on a GPU, 1,024 on the CPU, where larger ones leave the caches.
+        tokens_per_batch: default: 1,024 on the CPU, where larger ones leave the caches, and on a GPU so many that their
+            states take 150 MB in half precision: a GPU then takes longer than the host that issues the work.
         progress: called with the number of facts done since the last call.
     """
-    tokens_per_batch = tokens_per_batch or (1024 if lm.device.type == "cpu" else 16384)
+    tokens_per_batch = tokens_per_batch or (1024 if lm.device.type == "cpu" else _GPU_STATES // lm.hidden_size)
     features = torch.empty(len(facts), len(layers) * lm.hidden_size, dtype=lm.embedding_weight.dtype, device=lm.device)
     order = np.argsort(facts.prefix_lengths, kind="stable")
     start = 0
