@@ -31,6 +31,7 @@ from widedeep_kb.memory.tier_costs import cached_ms, copied_ms, gpu_ms, host_ms,
 from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.studies.arms import markdown_table
 from widedeep_kb.studies.reporting import tell
+from widedeep_kb.studies.timing import elapsed_ms
 
 DTYPE = torch.float16
 SKEWS = {"uniform": 0.0, "zipf": 1.0}
@@ -170,21 +171,6 @@ def check(ways: Ways, draw: Draw) -> None:
             if not torch.equal(found, wanted):
                 raise ValueError(f"{name}: off by {float((found - wanted).abs().max())}")
     tell(check="equal to float64 rows", ways=len(ways.all()), rows=NUM_CHECKED, skew=draw.skew)
-
-
-def elapsed_ms(work: Callable[[], object], *, device: torch.device) -> float:
-    """Milliseconds until the work is done, begun on an idle GPU."""
-    if device.type != "cuda":
-        started = time.perf_counter()
-        work()
-        return 1e3 * (time.perf_counter() - started)
-    torch.cuda.synchronize(device)
-    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    begin.record()
-    work()
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end)
 
 
 def predictions(ways: Ways, count: int, *, skew: float) -> Iterator[tuple[float | None, float]]:

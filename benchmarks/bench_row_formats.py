@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -39,6 +38,7 @@ from widedeep_kb.studies.arms import allow_answers, markdown_table
 from widedeep_kb.studies.domains import frame_questions, short_facts, single_answer_facts
 from widedeep_kb.studies.evaluate import predict
 from widedeep_kb.studies.reporting import tell
+from widedeep_kb.studies.timing import elapsed_ms
 from widedeep_kb.systems.memory import MemorySystem
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -137,21 +137,6 @@ def look_up_ms(table: WideTable, *, count: int, num_runs: int) -> float:
         if run >= 3:
             times.append(spent)
     return statistics.median(times)
-
-
-def elapsed_ms(work: Callable[[], object], *, device: torch.device) -> float:
-    """Milliseconds until the work is done, begun on an idle GPU."""
-    if device.type != "cuda":
-        started = time.perf_counter()
-        work()
-        return 1e3 * (time.perf_counter() - started)
-    torch.cuda.synchronize(device)
-    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    begin.record()
-    work()
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end)
 
 
 def ask(memory: KnowledgeMemory, questions: dict[str, pl.DataFrame], *, batch_size: int, tokens: int) -> dict:

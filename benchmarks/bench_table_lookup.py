@@ -32,6 +32,7 @@ from widedeep_kb.memory.gather import gather_rows
 from widedeep_kb.memory.quantised import dequantise, gather_quantised
 from widedeep_kb.studies.arms import markdown_table
 from widedeep_kb.studies.reporting import tell
+from widedeep_kb.studies.timing import elapsed_ms
 
 NUM_CHECKED = 3000
 GROUPS = 8
@@ -193,22 +194,6 @@ def check(name: str, ways: dict[str, Way], shape: Shape, *, draw: Callable[[int]
     tell(check="equal to float64 rows", format=name, table_rows=shape.rows, ways=len(ways), rows=NUM_CHECKED)
 
 
-def elapsed_ms(work: Callable[[], object], *, device: torch.device) -> float:
-    """Milliseconds of the work, begun on an idle GPU behind a short other kernel that hides the launch."""
-    if device.type != "cuda":
-        started = time.perf_counter()
-        work()
-        return 1e3 * (time.perf_counter() - started)
-    torch.cuda.synchronize(device)
-    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    torch.cuda._sleep(400_000)  # 0.2 ms, in which the host gets ahead
-    begin.record()
-    work()
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end)
-
-
 def time_ways(
     name: str, ways: dict[str, Way], shape: Shape, *, draw: Callable[[int], Tensor], count: int, num_runs: int
 ) -> list[list[str]]:
@@ -223,7 +208,7 @@ def time_ways(
         turns = list(ways.items())
         for way, look_up in turns[run % len(turns) :] + turns[: run % len(turns)]:
             ids = draw(count)
-            spent = elapsed_ms(lambda: look_up(ids), device=device)  # noqa: B023 - called at once
+            spent = elapsed_ms(lambda: look_up(ids), device=device, hides_launch=True)  # noqa: B023 - called at once
             if run >= 3:
                 times[way].append(spent)
     medians = {way: statistics.median(spent) for way, spent in times.items()}
