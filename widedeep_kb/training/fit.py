@@ -113,23 +113,8 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
     if config.compile_layers:
         module.compile_loss()
     validation = questions.validation(config.num_validation)
-    validate_every = min(config.validate_every, config.steps)
-    trainer = pl.Trainer(
-        accelerator="gpu" if on_gpu else "cpu",
-        devices=module.rank.world_size,
-        strategy=TorchRecStrategy() if module.rank.world_size > 1 else "auto",
-        plugins=[TableCheckpointIO()],
-        precision="bf16-mixed" if on_gpu else "32-true",
-        max_steps=config.steps,
-        gradient_clip_val=1.0 if config.trains_dense else None,
-        val_check_interval=validate_every,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1 if config.steps <= 100 else 10,
-        logger=_loggers(config, folder),
-        callbacks=[*_callbacks(config, folder), pace := _Pace(config, first_step=first_step)],
-        enable_model_summary=False,
-    )
+    pace = _Pace(config, first_step=first_step)
+    trainer = _trainer(module, folder=folder, pace=pace)
     compiled = compiled_layers(module.memory.lm) if config.compile_layers else nullcontext()
     started = time.perf_counter()
     with warnings.catch_warnings(), attention_for_training() if on_gpu else nullcontext(), compiled:
@@ -161,6 +146,26 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
         "questions_per_s": round((trainer.global_step - first_step) * config.batch_size / seconds, 1),
         **pace.figures,
     }
+
+
+def _trainer(module: JointModule, *, folder: Path, pace: _Pace) -> pl.Trainer:
+    config, on_gpu = module.config, module.memory.lm.device.type == "cuda"
+    return pl.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=module.rank.world_size,
+        strategy=TorchRecStrategy() if module.rank.world_size > 1 else "auto",
+        plugins=[TableCheckpointIO()],
+        precision="bf16-mixed" if on_gpu else "32-true",
+        max_steps=config.steps,
+        gradient_clip_val=1.0 if config.trains_dense else None,
+        val_check_interval=min(config.validate_every, config.steps),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1 if config.steps <= 100 else 10,
+        logger=_loggers(config, folder),
+        callbacks=[*_callbacks(config, folder), pace],
+        enable_model_summary=False,
+    )
 
 
 def train_private(module: JointModule, questions: Questions, *, num_public: int) -> None:
