@@ -12,6 +12,37 @@ import triton.language as tl
 
 
 @triton.jit
+def _query(
+    hidden,  # [H]
+    norm_weight,  # [H]
+    norm_bias,  # [H]
+    query_weight,  # [D, 1] where the rows of one head begin
+    epsilon,
+    H: tl.constexpr,
+    D: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+    CHUNK: tl.constexpr,
+):
+    """One head's query [D] float32 of one sequence's hidden states, layer-normed."""
+    columns = tl.arange(0, BLOCK_H)
+    states = tl.load(hidden + columns, mask=columns < H, other=0).to(tl.float32)
+    mean = tl.sum(states, 0) / H
+    centred = tl.where(columns < H, states - mean, 0.0)
+    scale = 1.0 / tl.sqrt(tl.sum(centred * centred, 0) / H + epsilon)
+    partial = tl.zeros([D, CHUNK], tl.float32)
+    for start in tl.static_range(0, H, CHUNK):
+        part = start + tl.arange(0, CHUNK)
+        inside = part < H
+        own = tl.load(hidden + part, mask=inside, other=0).to(tl.float32)
+        weight = tl.load(norm_weight + part, mask=inside, other=0).to(tl.float32)
+        bias = tl.load(norm_bias + part, mask=inside, other=0).to(tl.float32)
+        normed = (own - mean) * scale * weight + bias
+        places = query_weight + part[None, :]
+        partial += tl.load(places, mask=inside[None, :], other=0).to(tl.float32) * normed[None, :]
+    return tl.sum(partial, 1)
+
+
+@triton.jit
 def attend(
     hidden,  # [B, H]
     cue_query,  # [B, K], its rows `cue_stride` apart
@@ -37,25 +68,10 @@ def attend(
     BLOCK_M: tl.constexpr,
     IS_OBSERVED: tl.constexpr,
 ):
-    sequence, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    columns = tl.arange(0, BLOCK_H)
-    states = tl.load(hidden + sequence * H + columns, mask=columns < H, other=0).to(tl.float32)
-    mean = tl.sum(states, 0) / H
-    centred = tl.where(columns < H, states - mean, 0.0)
-    scale = 1.0 / tl.sqrt(tl.sum(centred * centred, 0) / H + epsilon)
-
-    dims = tl.arange(0, D)
-    partial = tl.zeros([D, CHUNK], tl.float32)
-    for start in tl.static_range(0, H, CHUNK):
-        part = start + tl.arange(0, CHUNK)
-        inside = part < H
-        own = tl.load(hidden + sequence * H + part, mask=inside, other=0).to(tl.float32)
-        weight = tl.load(norm_weight + part, mask=inside, other=0).to(tl.float32)
-        bias = tl.load(norm_bias + part, mask=inside, other=0).to(tl.float32)
-        normed = (own - mean) * scale * weight + bias
-        places = query_weight + (head * D + dims)[:, None] * weight_stride + part[None, :]
-        partial += tl.load(places, mask=inside[None, :], other=0).to(tl.float32) * normed[None, :]
-    query = tl.sum(partial, 1) + tl.load(cue_query + sequence * cue_stride + head * D + dims).to(tl.float32)
+    sequence, head, dims = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.arange(0, D)
+    weights = query_weight + (head * D + dims)[:, None] * weight_stride
+    query = _query(hidden + sequence * H, norm_weight, norm_bias, weights, epsilon, H, D, BLOCK_H, CHUNK)
+    query += tl.load(cue_query + sequence * cue_stride + head * D + dims).to(tl.float32)
     query = query * (1.0 / tl.sqrt(D * 1.0))
 
     highest = tl.sum(query * tl.load(null_key + head * D + dims).to(tl.float32), 0)
