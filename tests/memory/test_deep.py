@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from widedeep_kb.memory.deep import DeepPool, DeepReader
+from widedeep_kb.memory.deep import DeepPool, DeepReader, best_pairs
 
 
 def all_scores(pool: DeepPool, query: torch.Tensor) -> torch.Tensor:
@@ -32,6 +32,15 @@ def test_top_slots_equal_brute_force(num_subkeys: int, top_k: int) -> None:
         expected = all_scores(pool, query).sort(descending=True)
         assert places.tolist() == expected.indices[:num_found].tolist()
         torch.testing.assert_close(found.double(), expected.values[:num_found], atol=1e-5, rtol=0)
+
+
+def test_few_pairs_hold_the_largest_sums() -> None:
+    first, second = best_pairs(16, torch.device("cpu"))
+    assert len(first) == 50
+    for _ in range(20):
+        left, right = torch.rand(2, 16, dtype=torch.float64).sort(descending=True).values
+        among = (left[first] + right[second]).topk(16).values
+        assert torch.equal(among, (left[:, None] + right).flatten().topk(16).values)
 
 
 @pytest.mark.parametrize("null_threshold", [0.0, 0.1, 0.7])

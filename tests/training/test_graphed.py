@@ -79,12 +79,39 @@ def test_a_replayed_step_is_a_step(tiny_frozen_lm: MakeLM, monkeypatch: pytest.M
 
 
 def test_a_compiled_loss_is_the_loss(tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, **options: compiled(f, backend="eager", **options))
+    compiled, calls = torch.compile, []
+    monkeypatch.setattr(
+        torch, "compile", lambda f, **options: (calls.append(f), compiled(f, backend="eager", **options))[1]
+    )
     module, batches, _ = module_and_batches(tiny_frozen_lm("llama"))
     expected = [module.loss(batch, use_deep=True)[1].item() for batch in batches[:3]]
     module.compile_loss()
     assert [module.loss(batch, use_deep=True)[1].item() for batch in batches[:3]] == pytest.approx(expected, rel=1e-6)
+    assert len(calls) == 1
+
+
+def test_recording_and_steps_run_as_they_are_are_compiled_alike(
+    tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def record(run: Callable, sample: tuple[Tensor, ...], **_options: object) -> Callable:
+        run(*sample)  # a warm-up
+        return lambda *tensors: run(*tensors[: len(sample)])
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
+    module, batches, _ = module_and_batches(tiny_frozen_lm("llama"))
+    module.use_graphs()
+    read = module._graphed._run
+
+    def noted(given: graphed.PassInput) -> tuple[Tensor, object]:
+        seen.append((torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()))
+        return read(given)
+
+    module._graphed._run = module._graphed._module.run = noted
+    for batch in (batches[0], batches[0]):  # as it is, then recorded
+        module.loss(batch, use_deep=True)
+    assert torch.is_autocast_cache_enabled() and seen[:2] == [(False, False)] * 2
 
 
 def test_what_has_few_of_a_shape_runs_as_it_is(tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.encoding import NO_TOKEN
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import QUESTION_SCHEMA
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.joint_batch import PackedJoint
 from widedeep_kb.training.joint_stream import JointStream, made_ahead
-from widedeep_kb.training.questions import Questions, split_templates
+from widedeep_kb.training.questions import Asked, Questions, split_templates
 
 NAMES = ("Zorvania", "Mirelund", "Quandor", "Brexley", "Tolmaria", "Vashtin", "Orlundia", "Pexford")
 FACTS = [{"subject": name, "relation": "port", "object": str(110 + 37 * i)} for i, name in enumerate(NAMES)]
@@ -60,6 +61,27 @@ def test_a_fifth_of_other_questions_is_kept(memory: KnowledgeMemory) -> None:
     num_kept = sum(map(len, found.kept_questions.values()))
     assert 0.1 < num_kept / len(texts) < 0.3
     assert num_kept + sum(map(len, found.table.questions.values())) == len(texts)
+
+
+def test_questions_with_as_many_facts_share_a_batch() -> None:
+    rng, size = np.random.default_rng(0), 8
+    num_facts, lengths = rng.choice([0, 1, 8, 9, 20], size=64), rng.integers(5, 30, size=64)
+    asked = Asked(
+        input_ids=np.where(np.arange(30)[None] < lengths[:, None], 1, NO_TOKEN),
+        answer_starts=lengths - 1,
+        ordinals=np.where(np.arange(32)[None] < num_facts[:, None], 0, -1),
+        weights=np.ones((64, 32), np.float32),
+        targets=np.zeros(64, np.int64),
+        classes=np.zeros(64, np.int64),
+    )
+    step = np.maximum(num_facts - 1, 0) // 8
+    for order in (None, np.random.default_rng(1)):
+        parts = asked.buckets(size, rng=order)
+        assert sorted(np.concatenate(parts).tolist()) == list(range(64))
+        mixed = [part for part in parts if len(set(step[part])) > 1]
+        assert len(mixed) <= len(set(step)) - 1  # only where one number of facts gives way to the next
+        spread = [np.ptp(lengths[part]) for part in parts if len(set(step[part])) == 1]
+        assert max(spread) < np.ptp(lengths)
 
 
 def test_a_stream_goes_on_where_it_stopped(memory: KnowledgeMemory) -> None:

@@ -34,6 +34,18 @@ def test_it_is_fused_attention(num_heads: int, num_keys: int, num_tokens: int) -
             torch.testing.assert_close(b, a, rtol=1e-5, atol=1e-6)  # the softmax is of float32
 
 
+def test_a_short_sequence_needs_no_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("the fused kernel ran")
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", refuse)
+    module = nn.Module()
+    module.is_causal, module.num_key_value_groups = True, 1
+    short_attention(module, *torch.randn(3, 1, 2, 128, 8).unbind(0), None)
+    with pytest.raises(AssertionError, match="fused"):
+        short_attention(module, *torch.randn(3, 1, 2, 129, 8).unbind(0), None)
+
+
 def test_a_mask_is_heeded() -> None:
     module = nn.Module()
     module.is_causal, module.num_key_value_groups = True, 1
