@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from widedeep_kb import model
+from widedeep_kb.answering import ask_prompt, user_words
 from widedeep_kb.lm import FrozenLM, left_pad, load_lm
 from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
 from widedeep_kb.memory.reader import Reader, ReaderConfig
-from widedeep_kb.model import KnowledgeMemory, ask_prompt, user_words
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import facts_from_records
 
 MakeLM = Callable[..., FrozenLM]
@@ -291,3 +292,10 @@ def test_the_default_llm_round_trip_with_a_fresh_reader(tmp_path: Path) -> None:
     assert {e.object for e in ours.evidence} <= {"Quillfax", "517802"}
     with pytest.raises(ValueError, match="has 65 tokens"):
         memory.write([{"subject": "L", "relation": "c", "object": "7" * 64}])
+
+
+def test_the_bare_llm_answers_where_memory_is_not_used(memory: KnowledgeMemory) -> None:
+    asked = memory.ask_many(PROMPTS, use_memory=False, max_new_tokens=6)
+    empty = KnowledgeMemory(memory.lm, memory.reader).ask_many(PROMPTS, max_new_tokens=6)
+    assert [a.text for a in asked] == [a.text for a in empty]
+    assert all(not a.evidence for a in asked)

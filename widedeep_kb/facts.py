@@ -72,6 +72,13 @@ class FactCatalogue:
         """The ordinal of the next fact to come: one more than the highest ever dealt."""
         return self._next_ordinal
 
+    def frozen(self) -> "FactCatalogue":
+        """The facts as they are now: a catalogue that later changes of this one do not reach. Copies no fact."""
+        made = FactCatalogue()
+        made._segments, made._ordinals, made._firsts = list(self._segments), list(self._ordinals), self._firsts
+        made._num_facts, made._next_ordinal = self._num_facts, self._next_ordinal
+        return made
+
     def alive(self) -> np.ndarray:
         """Return the ordinals of all live facts: int64 [len(self)], ascending."""
         return np.concatenate([np.zeros(0, dtype=np.int64), *self._ordinals])

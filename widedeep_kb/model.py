@@ -10,8 +10,6 @@ Letters: B questions, T tokens, R rows of a question, C facts of a question.
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,32 +19,24 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from widedeep_kb.answers import Evidence, MemoryAnswer
+from widedeep_kb.answering import AskOptions, answer_many, user_words
+from widedeep_kb.answers import MemoryAnswer
 from widedeep_kb.decoding import GreedyDecoder
-from widedeep_kb.lm import AnswerLineEnd, FrozenLM, answer_tokens, end_ids, left_pad, load_lm
+from widedeep_kb.lm import FrozenLM, load_lm
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.changing import FolderLock
 from widedeep_kb.memory.config import read_config
-from widedeep_kb.memory.encoding import SLOTS_PER_ROW, EncodedFacts, encode_frame
+from widedeep_kb.memory.encoding import EncodedFacts, encode_frame
 from widedeep_kb.memory.folder import empty_store, open_folder, save_folder, shipped_reader
 from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.stepping import OTHER_FIRST_PASS, Generation, generate_with
 from widedeep_kb.memory.store import FactStore, Recall
-from widedeep_kb.memory.trace import GreedyTrace
 from widedeep_kb.memory.writer import fact_features
-from widedeep_kb.phrasings import CANONICAL
 from widedeep_kb.schema import facts_from_records, normalise_facts, read_facts
-
-_QUESTION_START = re.compile(
-    r"\s*(who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|would|will|has|have|"
-    r"tell|give|name|list|state|show|find|please|provide|identify|specify)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -182,15 +172,28 @@ class KnowledgeMemory:
         """Erase facts by ordinal (see `store.catalogue.find`) and return what they were."""
         return self.store.erase(ordinals)
 
-    def binding(self, texts: Sequence[str], *, observe: Callable | None = None) -> tuple[Binding, Recall]:
-        """The memory that B raw texts bring, ready to be bound to a call of the LLM."""
-        recall = self.store.recall(list(texts), is_ahead=True, use_semantic=self.use_semantic)
+    def binding(
+        self,
+        texts: Sequence[str] | Sequence[Sequence[str]],
+        *,
+        observe: Callable | None = None,
+        use_memory: bool = True,
+    ) -> tuple[Binding, Recall]:
+        """The memory that B raw texts bring, ready to be bound to a call of the LLM.
+
+        Args:
+            texts: B; or B lists of the user's turns of a conversation, oldest first. No turn: no fact.
+            observe: see `Binding`.
+            use_memory: False = the bare LLM.
+        """
+        asked = texts if use_memory else [[]] * len(texts)
+        recall = self.store.recall(asked, is_ahead=True, use_semantic=self.use_semantic)
         rows = recall.rows.to(self.lm.device) if self.use_wide and recall.has_rows.any() else None
         binding = Binding(
             rows=rows,
             weights=recall.weights.to(self.lm.device),
             wording=torch.from_numpy(recall.hits.wording).to(self.lm.device),
-            use_deep=self.use_deep,
+            use_deep=self.use_deep and use_memory,
             observe=observe,
             needs_weights=observe is not None,
             pending=recall.pending,
@@ -287,77 +290,24 @@ class KnowledgeMemory:
             texts.append(user_words(self.lm.tokenizer.decode(kept)))
         return texts
 
-    def ask(self, question: str, *, max_new_tokens: int = 64) -> MemoryAnswer:
-        """Answer one question, or complete one statement."""
-        return self.ask_many([question], max_new_tokens=max_new_tokens)[0]
+    def ask(self, question: str, options: AskOptions = AskOptions(), **changes: object) -> MemoryAnswer:  # noqa: B008 - frozen
+        """Answer one question, or complete one statement; `options` and `changes` as in `ask_many`."""
+        return self.ask_many([question], options, **changes)[0]
 
     def ask_many(
-        self, questions: Sequence[str], *, max_new_tokens: int = 64, batch_size: int = 32
+        self,
+        questions: Sequence[str],
+        options: AskOptions = AskOptions(),  # noqa: B008 - frozen
+        **changes: object,
     ) -> list[MemoryAnswer]:
-        """Answer questions greedily, in order; batches hold prompts of similar length."""
-        encoded = self.lm.encode([ask_prompt(q) for q in questions])
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-        answers: dict[int, MemoryAnswer] = {}
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = self._answer_batch(
-                [questions[i] for i in chosen], [encoded[i] for i in chosen], max_new_tokens=max_new_tokens
-            )
-            answers.update(zip(chosen, batch, strict=True))
-        return [answers[i] for i in range(len(questions))]
+        """Answer questions greedily, in order.
 
-    @torch.inference_mode()
-    def _answer_batch(self, questions: list[str], rows: list[list[int]], *, max_new_tokens: int) -> list[MemoryAnswer]:
-        started = time.perf_counter()
-        trace = GreedyTrace()
-        binding, recall = self.binding(questions, observe=trace.observe)
-        padded = left_pad(rows, pad_id=self.lm.tokenizer.pad_token_id)
-        input_ids, attention_mask = (tensor.to(self.lm.device) for tensor in padded)
-        with self.hooks.bind(self._judged(binding, input_ids, attention_mask=attention_mask)):
-            output = self.lm.model.generate(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                eos_token_id=end_ids(self.lm),
-                pad_token_id=self.lm.tokenizer.pad_token_id,
-                logits_processor=LogitsProcessorList([trace]),
-                stopping_criteria=StoppingCriteriaList([AnswerLineEnd(self.lm, num_prompt_tokens=input_ids.shape[1])]),
-            )
-        new = [answer_tokens(self.lm, row) for row in output[:, input_ids.shape[1] :].tolist()]
-        latency = 1000 * (time.perf_counter() - started) / len(rows)
-        steps = [max(1, min(len(row) + 1, trace.num_steps)) for row in new]
-        evidence = self._evidence(recall, trace.mass(steps, num_adapters=len(self.reader.adapters)))
-        return [
-            MemoryAnswer(
-                text=self.lm.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
-                confidence=confidence,
-                evidence=facts,
-                prompt_tokens=len(prompt),
-                generated_tokens=len(tokens),
-                latency_ms=latency,
-            )
-            for tokens, prompt, confidence, facts in zip(new, rows, trace.confidence(steps), evidence, strict=True)
-        ]
-
-    def _evidence(self, recall: Recall, mass: Tensor | None, *, least: float = 0.01) -> list[tuple[Evidence, ...]]:
-        """Facts with at least `least` of the attention, most first, for each question."""
-        if mass is None:
-            return [()] * len(recall.row_facts)
-        by_row = mass.unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1).cpu().numpy()  # [B, R]
-        kept: list[list[tuple[int, float]]] = []
-        for facts, shares in zip(recall.row_facts, by_row, strict=True):
-            ordinals = np.unique(facts[facts >= 0])
-            totals = np.array([shares[facts == o].sum() for o in ordinals])
-            kept.append([(int(ordinals[i]), float(totals[i])) for i in np.argsort(-totals) if totals[i] >= least])
-        asked = np.unique(np.array([ordinal for row in kept for ordinal, _ in row], dtype=np.int64))
-        names = ["fact_id", "subject", "relation", "object", "source"]
-        facts_by_ordinal = self.store.catalogue.columns_for(asked, names).to_dicts()
-        known = dict(zip(asked.tolist(), facts_by_ordinal, strict=True))
-        return [
-            tuple(Evidence(**known[o], attention=round(total, 4), is_guessed=is_guessed) for o, total in row)
-            for row, is_guessed in zip(kept, recall.is_guessed.tolist(), strict=True)
-        ]
+        Args:
+            questions: raw text.
+            options: see `AskOptions`.
+            **changes: fields of `options` by name, such as `max_new_tokens=8`.
+        """
+        return answer_many(self, questions, replace(options, **changes))
 
 
 def write_rows(
@@ -385,16 +335,3 @@ def as_facts(facts: pl.DataFrame | Iterable[Mapping] | str | Path) -> pl.DataFra
     if isinstance(facts, pl.DataFrame):
         return normalise_facts(facts)
     return read_facts(facts) if isinstance(facts, str | Path) else facts_from_records(facts)
-
-
-def ask_prompt(question: str) -> str:
-    """The prompt for a question; a statement to complete is used as it is."""
-    if question.rstrip().endswith(("?", ".", "!")) or _QUESTION_START.match(question):
-        return CANONICAL.wrap(question)
-    return question
-
-
-def user_words(prompt: str) -> str:
-    """The last user turn of a ChatML prompt, or all of a plain prompt."""
-    turns = re.findall(r"<\|im_start\|>user\n(.*?)(?:<\|im_end\|>|$)", prompt, flags=re.DOTALL)
-    return turns[-1] if turns else prompt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -354,3 +355,17 @@ def test_an_llm_with_untied_embeddings_reads_memory(tiny_frozen_lm: MakeLM) -> N
     mixed = attached.run(attached.rows(empty=(0,)), **inputs).logits
     assert torch.equal(mixed[0], bare[0])
     assert not torch.equal(mixed[1], bare[1])
+
+
+def test_a_binding_holds_for_its_own_thread_only(tiny_frozen_lm: MakeLM) -> None:
+    attached = attach(tiny_frozen_lm("llama"))
+    input_ids = torch.randint(10, 90, (1, 6))
+    bare = attached.run(None, input_ids).logits
+
+    def elsewhere() -> Tensor:
+        with torch.no_grad():
+            return attached.lm.model(input_ids=input_ids).logits
+
+    with attached.hooks.bind(Binding(rows=attached.rows(1))), ThreadPoolExecutor(1) as pool, torch.no_grad():
+        assert torch.equal(pool.submit(elsewhere).result(), bare)
+        assert not torch.equal(attached.lm.model(input_ids=input_ids).logits, bare)

@@ -1,8 +1,9 @@
 """Memory in the forward pass of an untouched LLM: persistent hooks on its decoder and on some of its layers.
 
 The hooks do nothing until a `Binding` is bound (`MemoryHooks.bind`), which lasts for one call: one `forward`, or one
-whole `generate`. The cue tokens travel with the KV cache as one extra cache layer, so that reordering, cropping and
-repeating the cache carry them. Without gradients, single new tokens are read by `OneTokenReader`.
+whole `generate`. It holds for the thread that bound it; other threads use the LLM meanwhile without it. The cue tokens
+travel with the KV cache as one extra cache layer, so that reordering, cropping and repeating the cache carry them.
+Without gradients, single new tokens are read by `OneTokenReader`.
 
 Where the binding asks for it, the first pass over the prompts also asks the reader's relevance gate; where the gate
 shuts a question out, that pass is run again without its rows.
@@ -13,6 +14,7 @@ Letters: B sequences, T new tokens, M memory slots, H hidden size.
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -125,7 +127,7 @@ class MemoryHooks:
 
     def __init__(self, lm: FrozenLM, reader: Reader) -> None:
         self.lm, self.reader = lm, reader
-        self.binding: Binding | None = None
+        self._bound = threading.local()
         self._parameters = tuple(inspect.signature(type(lm.decoder).forward).parameters)[1:]  # without `self`
         self._num_layers, self._embeddings = len(lm.layers), lm.model.get_input_embeddings()
         self._handles = [
@@ -134,6 +136,15 @@ class MemoryHooks:
         ]
         for i, layer_idx in enumerate(reader.config.adapter_layers):
             self._handles.append(lm.layers[layer_idx].register_forward_hook(self._make_layer_hook(i)))
+
+    @property
+    def binding(self) -> Binding | None:
+        """The memory of this thread's calls of the LLM."""
+        return getattr(self._bound, "binding", None)
+
+    @binding.setter
+    def binding(self, binding: Binding | None) -> None:
+        self._bound.binding = binding
 
     def remove(self) -> None:
         """Detach from the LLM."""

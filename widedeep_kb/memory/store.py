@@ -8,7 +8,8 @@ Letters: B texts, C places for facts of a text, R rows of a text, D numbers in a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,6 +46,7 @@ class Recall:
         row_ids: [B, R] int64 into the table, -1 = no row.
         row_facts: [B, R] int64 ordinal of each row's fact, -1 = none.
         hits: what the index returned, narrowed (see `narrowing`).
+        catalogue: the facts as they were when they were recalled.
         pending: what to wait for before `rows` are used; None: nothing.
     """
 
@@ -53,6 +55,7 @@ class Recall:
     row_ids: np.ndarray
     row_facts: np.ndarray
     hits: Hits
+    catalogue: FactCatalogue
     pending: Pending | None = None
 
     @property
@@ -94,6 +97,8 @@ class RowPlaces:
 class FactStore:
     """Catalogue, exact index and wide table of one memory.
 
+    Recalling and changing may go on in different threads: each holds `lock` while it is at work.
+
     Args:
         row_width: D.
         budget: C, most facts brought for one text.
@@ -119,6 +124,7 @@ class FactStore:
         codec: RowCodec | None = None,
         gpu_row_bytes: int | None = None,
     ) -> None:
+        self.lock = threading.RLock()
         self.catalogue = FactCatalogue()
         self.retriever = Retriever(budget, word_vectors=word_vectors)
         self.table = make_table(row_format, row_width, codec=codec, device=device)
@@ -155,8 +161,8 @@ class FactStore:
         """
         added, new = changes.added, changes.added_rows
         rows = self.table.storable(rows, num_rows=int(num_rows.sum()))
-        freed = expand_rows(self.first_rows[changes.removed], self.num_rows[changes.removed])
-        with uninterrupted():
+        with self.lock, uninterrupted():
+            freed = expand_rows(self.first_rows[changes.removed], self.num_rows[changes.removed])
             capacity = self.table.capacity_for(num_rows, freed=freed)
             self.table = within_budget(self.table, capacity=capacity, gpu_row_bytes=self.gpu_row_bytes)
             self.table.grow(capacity)
@@ -176,32 +182,37 @@ class FactStore:
 
     def erase(self, ordinals: np.ndarray) -> pl.DataFrame:
         """Remove facts with their rows, optimizer state and keys; returns what they were."""
-        with uninterrupted():
+        with self.lock, uninterrupted():
             removed = self.catalogue.remove(ordinals)
             if self._guesser is not None:
                 self._guesser.remove(removed)
             self._forget_rows(np.unique(ordinals))
         return removed
 
-    def recall(self, texts: list[str], *, is_ahead: bool = False, use_semantic: bool = False) -> Recall:
+    def recall(
+        self, texts: Sequence[str] | Sequence[Sequence[str]], *, is_ahead: bool = False, use_semantic: bool = False
+    ) -> Recall:
         """The rows of the facts that raw texts are about, but for those that a relation named in full rules out.
 
         Args:
-            texts: B.
+            texts: B; or B lists of the turns of a conversation, oldest first.
             is_ahead: the caller will wait for `Recall.pending` before it uses the rows.
             use_semantic: guess the name that a text means where exact keys find none.
         """
-        hits = self.retriever.lookup(texts)
-        if use_semantic and (hits.ordinals < 0).all(axis=1).any():
-            hits = add_guesses(hits, texts, guesser=self.guesser, retriever=self.retriever)
-        hits = narrow(hits, self.retriever.namings_of(hits.ordinals))
-        with self.table.ahead() as pending:
-            rows, ids, facts = self.rows_of(hits.ordinals)
+        with self.lock:
+            hits = self.retriever.lookup(texts)
+            if use_semantic and (hits.ordinals < 0).all(axis=1).any():
+                asked = [text if isinstance(text, str) else " ".join(text) for text in texts]
+                hits = add_guesses(hits, asked, guesser=self.guesser, retriever=self.retriever)
+            hits = narrow(hits, self.retriever.namings_of(hits.ordinals))
+            with self.table.ahead() as pending:
+                rows, ids, facts = self.rows_of(hits.ordinals)
+            catalogue = self.catalogue.frozen()
         if pending and not is_ahead:
             pending = pending.wait(rows)
         is_hit = (hits.ordinals[:, :, None] == facts[:, None, :]) & (facts[:, None, :] >= 0)  # [B, C, R]
         weights = torch.from_numpy(np.where(is_hit, hits.weights[:, :, None], 0.0).max(axis=1, initial=0.0)).float()
-        return Recall(rows, weights.to(rows.device), ids, facts, hits, pending)
+        return Recall(rows, weights.to(rows.device), ids, facts, hits, catalogue, pending)
 
     def rows_of(self, ordinals: np.ndarray) -> tuple[Tensor, np.ndarray, np.ndarray]:
         """Rows [B, R, D], their ids [B, R] and facts [B, R] for facts [B, C] (-1 = none)."""
@@ -263,6 +274,7 @@ class FactStore:
             ValueError: a file is missing, truncated or does not fit the others, or `gpu_row_bytes` without a GPU.
         """
         store = cls.__new__(cls)
+        store.lock = threading.RLock()
         try:
             with safe_open(folder / ROWS_FILE, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping

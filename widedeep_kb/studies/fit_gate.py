@@ -23,10 +23,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from widedeep_kb.answering import ask_prompt
 from widedeep_kb.lm import left_pad
 from widedeep_kb.memory.gate import RelevanceGate, gate_features
 from widedeep_kb.memory.reader import READER_FILE
-from widedeep_kb.model import KnowledgeMemory, ask_prompt
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.studies.domains import short_facts
 from widedeep_kb.studies.gate_questions import (

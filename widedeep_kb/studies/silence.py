@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
+from widedeep_kb.answering import ask_prompt
 from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.metrics import exact_match, normalise_loose, paired_bootstrap
-from widedeep_kb.model import KnowledgeMemory, ask_prompt
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import normalise_text
 from widedeep_kb.sources.prepared import sample_subjects
 

@@ -1,0 +1,139 @@
+"""How a memory answers questions: prompts, batches of the LLM, confidence and evidence.
+
+In: raw questions and a `KnowledgeMemory`. Out: `MemoryAnswer`s. Letters: B questions, R rows of a question.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LogitsProcessorList, StoppingCriteriaList
+
+from widedeep_kb.answers import Evidence, MemoryAnswer
+from widedeep_kb.lm import AnswerLineEnd, answer_tokens, end_ids, left_pad
+from widedeep_kb.memory.encoding import SLOTS_PER_ROW
+from widedeep_kb.memory.store import Recall
+from widedeep_kb.memory.trace import GreedyTrace
+from widedeep_kb.phrasings import CANONICAL
+
+if TYPE_CHECKING:
+    from widedeep_kb.model import KnowledgeMemory
+
+_QUESTION_START = re.compile(
+    r"\s*(who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|would|will|has|have|"
+    r"tell|give|name|list|state|show|find|please|provide|identify|specify)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """How questions are answered.
+
+    Attributes:
+        max_new_tokens: longest answer.
+        batch_size: questions in one call of the LLM.
+        use_memory: False = the bare LLM answers.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+
+    max_new_tokens: int = 64
+    batch_size: int = 32
+    use_memory: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("max_new_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def answer_many(memory: KnowledgeMemory, questions: Sequence[str], options: AskOptions) -> list[MemoryAnswer]:
+    """Answer questions greedily, in order; batches hold prompts of similar length."""
+    encoded = memory.lm.encode([ask_prompt(q) for q in questions])
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+    answers: dict[int, MemoryAnswer] = {}
+    for start in range(0, len(order), options.batch_size):
+        chosen = order[start : start + options.batch_size]
+        batch = answer_batch(memory, [questions[i] for i in chosen], [encoded[i] for i in chosen], options=options)
+        answers.update(zip(chosen, batch, strict=True))
+    return [answers[i] for i in range(len(questions))]
+
+
+@torch.inference_mode()
+def answer_batch(
+    memory: KnowledgeMemory, questions: list[str], rows: list[list[int]], *, options: AskOptions
+) -> list[MemoryAnswer]:
+    """Answer B questions, whose prompts are token ids `rows`, in one call of the LLM."""
+    started = time.perf_counter()
+    trace = GreedyTrace()
+    binding, recall = memory.binding(questions, observe=trace.observe, use_memory=options.use_memory)
+    padded = left_pad(rows, pad_id=memory.lm.tokenizer.pad_token_id)
+    input_ids, attention_mask = (tensor.to(memory.lm.device) for tensor in padded)
+    with memory.hooks.bind(memory._judged(binding, input_ids, attention_mask=attention_mask)):
+        output = memory.lm.model.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            max_new_tokens=options.max_new_tokens,
+            do_sample=False,
+            eos_token_id=end_ids(memory.lm),
+            pad_token_id=memory.lm.tokenizer.pad_token_id,
+            logits_processor=LogitsProcessorList([trace]),
+            stopping_criteria=StoppingCriteriaList([AnswerLineEnd(memory.lm, num_prompt_tokens=input_ids.shape[1])]),
+        )
+    new = [answer_tokens(memory.lm, row) for row in output[:, input_ids.shape[1] :].tolist()]
+    latency = 1000 * (time.perf_counter() - started) / len(rows)
+    steps = [max(1, min(len(row) + 1, trace.num_steps)) for row in new]
+    evidence = evidence_of(recall, trace.mass(steps, num_adapters=len(memory.reader.adapters)))
+    return [
+        MemoryAnswer(
+            text=memory.lm.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+            confidence=confidence,
+            evidence=facts,
+            prompt_tokens=len(prompt),
+            generated_tokens=len(tokens),
+            latency_ms=latency,
+        )
+        for tokens, prompt, confidence, facts in zip(new, rows, trace.confidence(steps), evidence, strict=True)
+    ]
+
+
+def evidence_of(recall: Recall, mass: Tensor | None, *, least: float = 0.01) -> list[tuple[Evidence, ...]]:
+    """Facts with at least `least` of the attention, most first, for each question."""
+    if mass is None:
+        return [()] * len(recall.row_facts)
+    by_row = mass.unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1).cpu().numpy()  # [B, R]
+    kept: list[list[tuple[int, float]]] = []
+    for facts, shares in zip(recall.row_facts, by_row, strict=True):
+        ordinals = np.unique(facts[facts >= 0])
+        totals = np.array([shares[facts == o].sum() for o in ordinals])
+        kept.append([(int(ordinals[i]), float(totals[i])) for i in np.argsort(-totals) if totals[i] >= least])
+    asked = np.unique(np.array([ordinal for row in kept for ordinal, _ in row], dtype=np.int64))
+    names = ["fact_id", "subject", "relation", "object", "source"]
+    facts_by_ordinal = recall.catalogue.columns_for(asked, names).to_dicts()
+    known = dict(zip(asked.tolist(), facts_by_ordinal, strict=True))
+    return [
+        tuple(Evidence(**known[o], attention=round(total, 4), is_guessed=is_guessed) for o, total in row)
+        for row, is_guessed in zip(kept, recall.is_guessed.tolist(), strict=True)
+    ]
+
+
+def ask_prompt(question: str) -> str:
+    """The prompt for a question; a statement to complete is used as it is."""
+    if question.rstrip().endswith(("?", ".", "!")) or _QUESTION_START.match(question):
+        return CANONICAL.wrap(question)
+    return question
+
+
+def user_words(prompt: str) -> str:
+    """The last user turn of a ChatML prompt, or all of a plain prompt."""
+    turns = re.findall(r"<\|im_start\|>user\n(.*?)(?:<\|im_end\|>|$)", prompt, flags=re.DOTALL)
+    return turns[-1] if turns else prompt
