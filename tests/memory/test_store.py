@@ -295,3 +295,24 @@ def test_a_preview_by_subject_is_that_of_all_facts() -> None:
         write(store, frame, mode=mode)
         if step % 5 == 4:
             store.erase(rng.permutation(store.catalogue.alive())[:2])
+
+
+def test_two_hops_bring_the_facts_of_objects(store: FactStore) -> None:
+    write(store, facts(("Lyon", "country", "France"), ("France", "capital", "Paris"), ("Oslo", "country", "Norway")))
+    texts = ["What is the capital of the country of Lyon?", "What is the country of Oslo?"]
+    one, two = store.recall(texts), store.recall(texts, hops=2)
+    objects = store.catalogue.rows(np.unique(two.row_facts[0][two.row_facts[0] >= 0]))["object"].to_list()
+    assert objects == ["France", "Paris"]
+    assert one.hops == ()
+    assert [len(hops) for hops in two.hops] == [1, 0]
+    assert two.row_facts[1, : one.row_facts.shape[1]].tolist() == one.row_facts[1].tolist()
+    added = torch.from_numpy(two.row_facts[0] == two.hops[0][0].seconds[0])
+    assert torch.equal(two.weights[0][added], torch.full((int(added.sum()),), float(two.hops[0][0].weights[0])))
+    with pytest.raises(ValueError, match="1 or 2 hops"):
+        store.recall(texts, hops=3)
+
+
+def test_hops_of_a_conversation_are_those_of_its_last_turn(store: FactStore) -> None:
+    write(store, facts(("Lyon", "country", "France"), ("France", "capital", "Paris")))
+    texts = [["Hello!", "What is the capital of the country of Lyon?"], []]
+    assert [len(hops) for hops in store.recall(texts, hops=2).hops] == [1, 0]

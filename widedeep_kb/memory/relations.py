@@ -162,7 +162,7 @@ class Relations:
 
     def find_cues(self, encoded: Encoded) -> Cues:
         """Every word and word pair of the texts that is a cue of some relation."""
-        singles = [_stems(word) for word in encoded.folded]
+        singles = [cue_stems(word) for word in encoded.folded]
         offsets = np.concatenate([[0], np.cumsum([len(s) for s in singles], dtype=np.int64)]).astype(np.int64)
         hashes, weights = self._known([stem for row in singles for stem in row])
         readings, members = ranges_of(offsets, encoded.reading_ids)
@@ -256,7 +256,7 @@ class Relations:
         return _unit(result)
 
 
-def _stems(word: str) -> list[str]:
+def cue_stems(word: str) -> list[str]:
     """Cues that a word of a question may be: its stem, and those of the parts of a hyphenated word."""
     parts = [part for part in word.split("-") if part]
     if len(parts) < 2:

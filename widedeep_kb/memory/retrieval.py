@@ -158,6 +158,12 @@ class Retriever:
         hashes = hash_words(list(dict.fromkeys(subject_ids)))
         return np.unique(self._facts.lookup(hashes[:, 0], hashes[:, 1]).values)
 
+    def facts_named(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Facts whose subject has exactly one of N names (whole, any case): index of the name, ordinal, int64 [F]."""
+        rows, hashes = self._subjects.named(names)
+        found = self._facts.lookup(hashes[:, 0], hashes[:, 1])
+        return rows[found.rows], found.values
+
     def namings_of(self, ordinals: np.ndarray) -> np.ndarray:
         """int32, of the same shape: a number for each fact's subject, -1 where the ordinal is -1."""
         return np.where(ordinals >= 0, self._namings[ordinals], -1) if len(self._namings) else ordinals.astype(np.int32)

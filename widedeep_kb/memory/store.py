@@ -25,6 +25,7 @@ from widedeep_kb.facts import Changes, FactCatalogue, check_schema
 from widedeep_kb.memory.cached_rows import Pending, load_table, within_budget
 from widedeep_kb.memory.guessing import FILE_NAME as NAMES_FILE
 from widedeep_kb.memory.guessing import GUESSED, NameGuesser, add_guesses
+from widedeep_kb.memory.hopping import Hop, add_hops, find_hops
 from widedeep_kb.memory.interrupts import uninterrupted
 from widedeep_kb.memory.narrowing import narrow
 from widedeep_kb.memory.packed import RowCodec, codec_for, make_table
@@ -48,6 +49,7 @@ class Recall:
         hits: what the index returned, narrowed (see `narrowing`).
         catalogue: the facts as they were when they were recalled.
         pending: what to wait for before `rows` are used; None: nothing.
+        hops: of each text, best first (see `hopping`); empty where no second hop was asked for.
     """
 
     rows: Tensor
@@ -57,6 +59,7 @@ class Recall:
     hits: Hits
     catalogue: FactCatalogue
     pending: Pending | None = None
+    hops: tuple[tuple[Hop, ...], ...] = ()
 
     @property
     def has_rows(self) -> np.ndarray:
@@ -190,7 +193,12 @@ class FactStore:
         return removed
 
     def recall(
-        self, texts: Sequence[str] | Sequence[Sequence[str]], *, is_ahead: bool = False, use_semantic: bool = False
+        self,
+        texts: Sequence[str] | Sequence[Sequence[str]],
+        *,
+        is_ahead: bool = False,
+        use_semantic: bool = False,
+        hops: int = 1,
     ) -> Recall:
         """The rows of the facts that raw texts are about, but for those that a relation named in full rules out.
 
@@ -198,13 +206,20 @@ class FactStore:
             texts: B; or B lists of the turns of a conversation, oldest first.
             is_ahead: the caller will wait for `Recall.pending` before it uses the rows.
             use_semantic: guess the name that a text means where exact keys find none.
+            hops: 2 = bring also the facts of objects, where a text takes two facts (see `hopping`).
+
+        Raises:
+            ValueError: other hops.
         """
+        if hops not in (1, 2):
+            raise ValueError(f"facts of 1 or 2 hops are recalled at once, got {hops}")
         with self.lock:
-            hits = self.retriever.lookup(texts)
-            if use_semantic and (hits.ordinals < 0).all(axis=1).any():
-                asked = [text if isinstance(text, str) else " ".join(text) for text in texts]
-                hits = add_guesses(hits, asked, guesser=self.guesser, retriever=self.retriever)
+            hits, found = self._lookup(texts, use_semantic=use_semantic), ()
+            if hops > 1:
+                asked = [text if isinstance(text, str) else " ".join(text[-1:]) for text in texts]
+                found = find_hops(asked, hits, retriever=self.retriever, catalogue=self.catalogue)
             hits = narrow(hits, self.retriever.namings_of(hits.ordinals))
+            hits = add_hops(hits, found) if any(found) else hits
             with self.table.ahead() as pending:
                 rows, ids, facts = self.rows_of(hits.ordinals)
             catalogue = self.catalogue.frozen()
@@ -212,7 +227,15 @@ class FactStore:
             pending = pending.wait(rows)
         is_hit = (hits.ordinals[:, :, None] == facts[:, None, :]) & (facts[:, None, :] >= 0)  # [B, C, R]
         weights = torch.from_numpy(np.where(is_hit, hits.weights[:, :, None], 0.0).max(axis=1, initial=0.0)).float()
-        return Recall(rows, weights.to(rows.device), ids, facts, hits, catalogue, pending)
+        return Recall(rows, weights.to(rows.device), ids, facts, hits, catalogue, pending, tuple(map(tuple, found)))
+
+    def _lookup(self, texts: Sequence[str] | Sequence[Sequence[str]], *, use_semantic: bool) -> Hits:
+        """What the index returns for texts, with guesses where they are asked for."""
+        hits = self.retriever.lookup(texts)
+        if use_semantic and (hits.ordinals < 0).all(axis=1).any():
+            asked = [text if isinstance(text, str) else " ".join(text) for text in texts]
+            hits = add_guesses(hits, asked, guesser=self.guesser, retriever=self.retriever)
+        return hits
 
     def rows_of(self, ordinals: np.ndarray) -> tuple[Tensor, np.ndarray, np.ndarray]:
         """Rows [B, R, D], their ids [B, R] and facts [B, R] for facts [B, C] (-1 = none)."""

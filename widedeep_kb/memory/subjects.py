@@ -202,6 +202,11 @@ class Subjects:
             subject_checks=hashes[:, 1],
         )
 
+    def named(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Subjects that have exactly one of N names: index of the name, int64 [M], key and check, uint64 [M, 2]."""
+        found = self.forms.lookup(*text_keys(encode(names)))
+        return _distinct(found.rows, self.hashes[found.values])
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for a file."""
         tables = {"hashes": self._hashes, "own_keys": self._own_keys, "counts": self._counts}
