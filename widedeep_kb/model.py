@@ -10,7 +10,9 @@ Letters: B questions, T tokens, R rows of a question, C facts of a question.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -32,6 +34,7 @@ from widedeep_kb.memory.encoding import EncodedFacts, encode_frame
 from widedeep_kb.memory.folder import empty_store, open_folder, save_folder, shipped_reader
 from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
+from widedeep_kb.memory.journal import Entry, Journal
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.stepping import OTHER_FIRST_PASS, Generation, generate_with
 from widedeep_kb.memory.store import FactStore, Recall
@@ -82,7 +85,9 @@ class KnowledgeMemory:
         self.lm, self.reader = lm, reader.to(lm.device).eval()
         self.store = store if store is not None else empty_store(lm, reader)
         self.use_deep, self.use_wide, self.use_semantic = use_deep, use_wide, use_semantic
-        self.versions: set[str] = set()  # states of memory folders whose facts this memory holds or has changed
+        self.versions: dict[str, int] = {}  # folders' states that it holds or has changed, and the last journal entry
+        self.changing = threading.RLock()  # held by whoever changes or saves the facts
+        self.journal: Journal | None = None  # gets every change before it is made, see `live`
         self.hooks = MemoryHooks(lm, reader)
         self.decoder = GreedyDecoder(lm)
         self.generation: Generation = "transformers"  # see `generate`
@@ -152,9 +157,14 @@ class KnowledgeMemory:
         Raises:
             ValueError: a fact is malformed, its value is longer than 64 tokens, or its subject has no word.
         """
-        changes = self.store.preview(as_facts(facts), mode=mode)
-        rows, encoded = self.rows_for(changes.added_rows, progress=progress)
-        self.store.change(changes, rows, num_rows=encoded.num_rows)
+        checked = as_facts(facts)
+        with self.changing:
+            changes = self.store.preview(checked, mode=mode)
+            rows, encoded = self.rows_for(changes.added_rows, progress=progress)
+            rows = self.store.table.storable(rows, num_rows=int(encoded.num_rows.sum()))
+            entry = Entry(changes.removed, changes.added_rows, rows, encoded.num_rows)
+            with self._journaled(entry):
+                self.store.change(changes, rows, num_rows=encoded.num_rows)
         return WriteReport(len(changes.added), len(changes.removed), changes.unchanged)
 
     @torch.no_grad()
@@ -169,8 +179,19 @@ class KnowledgeMemory:
         return write_rows(self.lm, self.reader, encoded, features=features), encoded
 
     def erase(self, ordinals: np.ndarray) -> pl.DataFrame:
-        """Erase facts by ordinal (see `store.catalogue.find`) and return what they were."""
-        return self.store.erase(ordinals)
+        """Erase facts by ordinal (see `store.catalogue.find`) and return what they were.
+
+        Raises:
+            ValueError: an ordinal is not live. Nothing is erased then.
+        """
+        with self.changing, self._journaled(Entry.of_erasing(self.store, ordinals)):
+            return self.store.erase(ordinals)
+
+    def _journaled(self, entry: Entry) -> AbstractContextManager[None]:
+        """Lasts while a change is made: it is in the journal behind it, if there is one."""
+        if self.journal is None or entry.is_empty:
+            return nullcontext()
+        return self.journal.appending(entry)
 
     def binding(
         self,

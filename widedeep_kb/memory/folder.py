@@ -21,6 +21,7 @@ import torch
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.changing import FolderLock, changing, snapshots
 from widedeep_kb.memory.config import CONFIG_NAME, FORMAT, FolderConfig, read_config, version_of
+from widedeep_kb.memory.journal import Journal, last_number, replay
 from widedeep_kb.memory.packed import codec_for
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.store import FactStore
@@ -83,13 +84,14 @@ def _open(
         codec_for, embedding_dim=width, writer=loaded.writer, embedding_weight=lm.embedding_weight
     )
     store = FactStore.load(config.snapshot, width, word_vectors=lm.word_vectors, **places)
+    number = replay(config.snapshot, store)
     memory = make(lm, loaded, store=store, use_deep=config.use_deep, use_semantic=config.use_semantic)
-    memory.versions.add(config.version)
+    memory.versions[config.version] = number
     return memory
 
 
 def save_folder(memory: KnowledgeMemory, folder: Path, *, overwrite: bool, lock: FolderLock | None) -> None:
-    """Write a new snapshot of `memory` into `folder`, switch to it, then delete the former ones.
+    """Write a new snapshot of `memory` into `folder`, switch to it, then delete the former ones and their journals.
 
     Args:
         memory: its `versions` say which states of folders it has seen.
@@ -105,11 +107,23 @@ def save_folder(memory: KnowledgeMemory, folder: Path, *, overwrite: bool, lock:
             return save_folder(memory, folder, overwrite=overwrite, lock=taken)
     if lock.folder != folder:
         raise ValueError(f"the lock is for {str(lock.folder)!r}, not for {str(folder)!r}")
-    if not overwrite and (folder / CONFIG_NAME).exists() and read_config(folder).version not in memory.versions:
+    if not overwrite and (folder / CONFIG_NAME).exists() and not _has_seen(memory, read_config(folder)):
         raise ValueError(
             f"{str(folder)!r} holds facts that this memory has not seen (another process saved them, or it is another "
             "memory): open it and repeat the changes there, or save with overwrite=True to replace all it holds"
         )
+    with memory.changing:
+        _write_snapshot(memory, folder)
+
+
+def _has_seen(memory: KnowledgeMemory, config: FolderConfig) -> bool:
+    """Whether `memory` holds, or has changed, all facts of the folder."""
+    if memory.journal is not None and memory.journal.path.parent == config.snapshot:
+        return True
+    return memory.versions.get(config.version, -1) >= last_number(config.snapshot)
+
+
+def _write_snapshot(memory: KnowledgeMemory, folder: Path) -> None:
     former = snapshots(folder)
     number = max((int(path.name[9:]) for path in former), default=0) + 1
     snapshot = folder / f"snapshot-{number:06d}"
@@ -131,9 +145,12 @@ def save_folder(memory: KnowledgeMemory, folder: Path, *, overwrite: bool, lock:
     for path in snapshot.rglob("*"):
         _sync(path)
     _sync(temporary)
-    memory.versions.add(version_of(data))
+    memory.versions[version_of(data)] = 0
     os.replace(temporary, folder / CONFIG_NAME)
     _sync(folder)
+    if memory.journal is not None:
+        memory.journal.close()
+        memory.journal = Journal(snapshot)
     for path in former:
         shutil.rmtree(path)
 

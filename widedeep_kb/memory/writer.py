@@ -9,6 +9,7 @@ Letters: N facts, F features of a fact (writer layers x H), R rows, S slots a ro
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -105,9 +106,11 @@ def lower_layer_states(lm: FrozenLM, prefix_ids: Tensor, *, lengths: Tensor, lay
         [N, len(layers) x H] in the LLM's dtype.
     """
     taken: dict[int, Tensor] = {}
-    last = (lengths - 1).clamp(min=0)
+    last, thread = (lengths - 1).clamp(min=0), threading.get_ident()
 
     def take(layer_idx: int, output: Tensor | tuple) -> None:
+        if threading.get_ident() != thread:
+            return  # another thread's pass: it goes on to the last layer
         hidden = output[0] if isinstance(output, tuple) else output
         taken[layer_idx] = hidden[torch.arange(len(last), device=hidden.device), last]
         if layer_idx == max(layers):
