@@ -12,7 +12,7 @@ import widedeep_kb
 PACKAGE = Path(widedeep_kb.__file__).parent
 # the package itself only hands on names of the layers below it
 TOP = ("report", "serving", "cli", "demo", "__init__", "__main__")
-RANKS = {"memory": 1, "answering": 2, "model": 2, "live": 2, "training": 3, "systems": 4, "studies": 5}
+RANKS = {"memory": 1, "answering": 2, "following": 2, "model": 2, "live": 2, "training": 3, "systems": 4, "studies": 5}
 RANKS |= dict.fromkeys(TOP, 6)
 FILES = sorted(PACKAGE.rglob("*.py"))
 

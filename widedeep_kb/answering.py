@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,8 @@ from torch import Tensor
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from widedeep_kb.answers import Evidence, MemoryAnswer
+from widedeep_kb.following import attention_shares, follow
 from widedeep_kb.lm import AnswerLineEnd, answer_tokens, end_ids, left_pad
-from widedeep_kb.memory.encoding import SLOTS_PER_ROW
 from widedeep_kb.memory.store import Recall
 from widedeep_kb.memory.trace import GreedyTrace
 from widedeep_kb.phrasings import CANONICAL
@@ -41,6 +41,7 @@ class AskOptions:
         max_new_tokens: longest answer.
         batch_size: questions in one call of the LLM.
         use_memory: False = the bare LLM answers.
+        hops: most facts that an answer may take in a row, each about the object of the one before (see `following`).
 
     Raises:
         ValueError: a number below 1.
@@ -49,15 +50,18 @@ class AskOptions:
     max_new_tokens: int = 64
     batch_size: int = 32
     use_memory: bool = True
+    hops: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "batch_size"):
+        for name in ("max_new_tokens", "batch_size", "hops"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 def answer_many(memory: KnowledgeMemory, questions: Sequence[str], options: AskOptions) -> list[MemoryAnswer]:
     """Answer questions greedily, in order; batches hold prompts of similar length."""
+    if options.hops > 1 and options.use_memory:
+        return answer_over_hops(memory, questions, options)
     encoded = memory.lm.encode([ask_prompt(q) for q in questions])
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     answers: dict[int, MemoryAnswer] = {}
@@ -66,6 +70,24 @@ def answer_many(memory: KnowledgeMemory, questions: Sequence[str], options: AskO
         batch = answer_batch(memory, [questions[i] for i in chosen], [encoded[i] for i in chosen], options=options)
         answers.update(zip(chosen, batch, strict=True))
     return [answers[i] for i in range(len(questions))]
+
+
+def answer_over_hops(memory: KnowledgeMemory, questions: Sequence[str], options: AskOptions) -> list[MemoryAnswer]:
+    """Answer what is left to be asked once the first facts of each question are followed, in order."""
+    started = time.perf_counter()
+    followed = follow(memory, questions, num_hops=options.hops - 1, batch_size=options.batch_size)
+    spent = 1000 * (time.perf_counter() - started) / max(1, len(questions))
+    answers = answer_many(memory, [one.text for one in followed], replace(options, hops=1))
+    return [
+        replace(
+            answer,
+            evidence=(*answer.evidence, *one.facts),
+            chain=(*one.facts, *answer.evidence[:1]) if one.facts else (),
+            prompt_tokens=answer.prompt_tokens + one.prompt_tokens,
+            latency_ms=answer.latency_ms + spent,
+        )
+        for one, answer in zip(followed, answers, strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -108,14 +130,10 @@ def answer_batch(
 
 def evidence_of(recall: Recall, mass: Tensor | None, *, least: float = 0.01) -> list[tuple[Evidence, ...]]:
     """Facts with at least `least` of the attention, most first, for each question."""
-    if mass is None:
-        return [()] * len(recall.row_facts)
-    by_row = mass.unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1).cpu().numpy()  # [B, R]
-    kept: list[list[tuple[int, float]]] = []
-    for facts, shares in zip(recall.row_facts, by_row, strict=True):
-        ordinals = np.unique(facts[facts >= 0])
-        totals = np.array([shares[facts == o].sum() for o in ordinals])
-        kept.append([(int(ordinals[i]), float(totals[i])) for i in np.argsort(-totals) if totals[i] >= least])
+    kept = [
+        sorted(((o, share) for o, share in shares.items() if share >= least), key=lambda pair: -pair[1])
+        for shares in attention_shares(recall, mass)
+    ]
     asked = np.unique(np.array([ordinal for row in kept for ordinal, _ in row], dtype=np.int64))
     names = ["fact_id", "subject", "relation", "object", "source"]
     facts_by_ordinal = recall.catalogue.columns_for(asked, names).to_dicts()

@@ -36,9 +36,11 @@ class MemoryAnswer:
     Attributes:
         text: as generated, without leading white space, cut at the first line break.
         confidence: geometric mean of the probabilities of its tokens, 0 to 1.
-        evidence: the facts looked at, most attention first.
+        evidence: the facts looked at, most attention first; behind them those that were read on the way (see `chain`).
         prompt_tokens, generated_tokens: of the LLM.
         latency_ms: wall-clock milliseconds, shared equally by the questions of a call.
+        chain: of an answer over several hops, the facts it rests on in order, each a fact about the object of the one
+            before; empty for an answer from one fact. The attention is of the pass in which the fact was read.
     """
 
     text: str
@@ -47,7 +49,11 @@ class MemoryAnswer:
     prompt_tokens: int
     generated_tokens: int
     latency_ms: float
+    chain: tuple[Evidence, ...] = ()
 
     def as_dict(self) -> dict:
-        """The answer as `ask --json` prints it."""
-        return {**asdict(self), "evidence": [e.as_dict() for e in self.evidence]}
+        """The answer as `ask --json` prints it; `chain` is there only where there is one."""
+        values = {**asdict(self), "evidence": [e.as_dict() for e in self.evidence]}
+        chain = [e.as_dict() for e in self.chain]
+        del values["chain"]
+        return values | {"chain": chain} if chain else values

@@ -258,3 +258,20 @@ def test_evaluate_refuses_a_bad_output_before_it_asks(run: Run, disk: Disk, ques
     common = ["evaluate", "--questions", questions, "--memory", disk.memory, "--output"]
     assert "written to a .parquet file" in run(*common, tmp_path / "out.csv").err
     assert "its folder does not exist" in run(*common, tmp_path / "no" / "out.parquet").err
+
+
+def test_ask_and_evaluate_over_two_hops(run: Run, memory: Path, tmp_path: Path) -> None:
+    path = facts_file(tmp_path, {"subject": "Ada Lovelace", "relation": "employer", "object": "Babbage"})
+    assert run("write", "--memory", memory, "--facts", path).code == 0
+    asked = ["--memory", memory, "Who is the employer of the owner of Aurora?", "--max-new-tokens", "2"]
+    answer = json.loads(run("ask", *asked, "--json", "--hops", "2").out)
+    assert [fact["relation"] for fact in answer["chain"]] == ["owner", "employer"]
+    assert "chain" not in json.loads(run("ask", *asked, "--json").out)
+    assert "(hop 1, fact " in run("ask", *asked, "--hops", "2").out
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(json.dumps({"question": asked[2], "answers": ["Babbage"]}))
+    scored = ["evaluate", "--questions", questions, "--output", tmp_path / "out.parquet", "--hops", "2"]
+    assert run(*scored, "--memory", memory).code == 0
+    (evidence,) = pl.read_parquet(tmp_path / "out.parquet")["evidence"].to_list()
+    assert {fact["fact_id"] for fact in answer["chain"]} <= set(evidence)
+    assert "--hops goes with --memory" in run(*scored, "--system", "lookup", "--facts", path).err

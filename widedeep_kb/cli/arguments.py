@@ -53,6 +53,17 @@ def add_semantic(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_hops(parser: argparse.ArgumentParser) -> None:
+    """Declare `--hops`."""
+    parser.add_argument(
+        "--hops",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="most facts that an answer may take in a row: 2 = also the capital of the country of Lyon (default: 1)",
+    )
+
+
 def positive(text: str) -> int:
     """Read a whole number of at least 1.
 

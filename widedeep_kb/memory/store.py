@@ -214,10 +214,8 @@ class FactStore:
         if hops not in (1, 2):
             raise ValueError(f"facts of 1 or 2 hops are recalled at once, got {hops}")
         with self.lock:
-            hits, found = self._lookup(texts, use_semantic=use_semantic), ()
-            if hops > 1:
-                asked = [text if isinstance(text, str) else " ".join(text[-1:]) for text in texts]
-                found = find_hops(asked, hits, retriever=self.retriever, catalogue=self.catalogue)
+            hits = self._lookup(texts, use_semantic=use_semantic)
+            found = self._hops(texts, hits) if hops > 1 else ()
             hits = narrow(hits, self.retriever.namings_of(hits.ordinals))
             hits = add_hops(hits, found) if any(found) else hits
             with self.table.ahead() as pending:
@@ -228,6 +226,18 @@ class FactStore:
         is_hit = (hits.ordinals[:, :, None] == facts[:, None, :]) & (facts[:, None, :] >= 0)  # [B, C, R]
         weights = torch.from_numpy(np.where(is_hit, hits.weights[:, :, None], 0.0).max(axis=1, initial=0.0)).float()
         return Recall(rows, weights.to(rows.device), ids, facts, hits, catalogue, pending, tuple(map(tuple, found)))
+
+    def hops(
+        self, texts: Sequence[str] | Sequence[Sequence[str]], *, use_semantic: bool = False
+    ) -> tuple[list[list[Hop]], FactCatalogue]:
+        """The hops of each text, as `recall` finds them, and the facts as they are; brings no row."""
+        with self.lock:
+            return self._hops(texts, self._lookup(texts, use_semantic=use_semantic)), self.catalogue.frozen()
+
+    def _hops(self, texts: Sequence[str] | Sequence[Sequence[str]], hits: Hits) -> list[list[Hop]]:
+        """The hops of each text, or of the last turn of a conversation."""
+        asked = [text if isinstance(text, str) else " ".join(text[-1:]) for text in texts]
+        return find_hops(asked, hits, retriever=self.retriever, catalogue=self.catalogue)
 
     def _lookup(self, texts: Sequence[str] | Sequence[Sequence[str]], *, use_semantic: bool) -> Hits:
         """What the index returns for texts, with guesses where they are asked for."""

@@ -17,12 +17,16 @@ class MemorySystem:
         memory: with or without facts.
         max_new_tokens: longest answer.
         batch_size: questions in one call of the LLM.
+        hops: most facts that an answer may take in a row.
     """
 
-    def __init__(self, memory: KnowledgeMemory, *, max_new_tokens: int = 64, batch_size: int = 32) -> None:
+    def __init__(
+        self, memory: KnowledgeMemory, *, max_new_tokens: int = 64, batch_size: int = 32, hops: int = 1
+    ) -> None:
         self.memory = memory
         self.max_new_tokens = max_new_tokens
         self.batch_size = batch_size
+        self.hops = hops
 
     def ingest(self, facts: pl.DataFrame) -> None:
         """Write facts, a frame in `FACT_SCHEMA`; whatever the memory held before is erased."""
@@ -31,7 +35,9 @@ class MemorySystem:
 
     def generate(self, questions: Sequence[str]) -> list[Answer]:
         """Answer questions, one answer each, in order."""
-        answers = self.memory.ask_many(questions, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size)
+        answers = self.memory.ask_many(
+            questions, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size, hops=self.hops
+        )
         return [
             Answer(
                 answer.text,

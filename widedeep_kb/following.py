@@ -1,0 +1,103 @@
+"""Questions that take several facts in a row: the first is read, and its object takes the place of the words for it.
+
+In: questions. Out: for each what is left to be asked, `What is the capital of France?` of `What is the capital of the
+country of Lyon?`, and the facts read on the way. Which fact that is the index proposes (see `memory.hopping`) and the
+adapters decide: the words that stand for it are asked by themselves, and the attention on each fact is what counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from widedeep_kb.answers import Evidence
+from widedeep_kb.lm import left_pad
+from widedeep_kb.memory.encoding import SLOTS_PER_ROW
+from widedeep_kb.memory.hopping import Hop
+from widedeep_kb.memory.store import Recall
+from widedeep_kb.memory.trace import GreedyTrace
+from widedeep_kb.phrasings import CANONICAL
+
+if TYPE_CHECKING:
+    from widedeep_kb.facts import FactCatalogue
+    from widedeep_kb.model import KnowledgeMemory
+
+_POSSESSIVE = re.compile("['’]s$")
+_UNREAD = 0.05  # what a fact without attention counts, beside the words that name it
+
+
+@dataclass
+class Followed:
+    """A question on its way.
+
+    Attributes:
+        text: what is left to be asked.
+        facts: read on the way, in order.
+        prompt_tokens: of the LLM, so far.
+    """
+
+    text: str
+    facts: tuple[Evidence, ...] = ()
+    prompt_tokens: int = 0
+
+
+@torch.inference_mode()
+def follow(memory: KnowledgeMemory, questions: Sequence[str], *, num_hops: int, batch_size: int) -> list[Followed]:
+    """Follow at most `num_hops` facts of each question, in order; a question that takes one fact is left as it is."""
+    followed = [Followed(question) for question in questions]
+    going = followed
+    for _ in range(num_hops):
+        hops, catalogue = memory.store.hops([one.text for one in going], use_semantic=memory.use_semantic)
+        found = [(one, own) for one, own in zip(going, hops, strict=True) if own]
+        for start in range(0, len(found), batch_size):
+            _read(found[start : start + batch_size], memory=memory, catalogue=catalogue)
+        going = [one for one, _ in found]
+    return followed
+
+
+def _read(found: Sequence[tuple[Followed, list[Hop]]], *, memory: KnowledgeMemory, catalogue: FactCatalogue) -> None:
+    """Read the first fact of each question's hops in one pass of the LLM, and put its object in its place."""
+    asked = [f"What is {_POSSESSIVE.sub('', hops[0].phrase)}?" for _, hops in found]
+    prompts = memory.lm.encode([CANONICAL.wrap(text) for text in asked])
+    trace = GreedyTrace()
+    binding, recall = memory.binding(asked, observe=trace.observe)
+    input_ids, attention_mask = left_pad(prompts, pad_id=memory.lm.tokenizer.pad_token_id)
+    with memory.hooks.bind(binding):
+        memory.lm.decoder(
+            input_ids=input_ids.to(memory.lm.device),
+            attention_mask=attention_mask.to(memory.lm.device),
+            use_cache=False,
+        )
+    shares = attention_shares(recall, trace.mass([1] * len(found), num_adapters=len(memory.reader.adapters)))
+    chosen = [
+        max(hops, key=lambda hop: hop.score * (_UNREAD + own.get(hop.first, 0.0)))
+        for (_, hops), own in zip(found, shares, strict=True)
+    ]
+    names = ["fact_id", "subject", "relation", "object", "source"]
+    firsts = catalogue.columns_for(np.array([hop.first for hop in chosen], dtype=np.int64), names).to_dicts()
+    for (one, _), hop, own, fact, prompt in zip(found, chosen, shares, firsts, prompts, strict=True):
+        one.text = hop.text
+        one.facts += (Evidence(**fact, attention=round(own.get(hop.first, 0.0), 4)),)
+        one.prompt_tokens += len(prompt)
+
+
+def attention_shares(recall: Recall, mass: Tensor | None) -> list[dict[int, float]]:
+    """For each question the share of the attention on each fact brought, by ordinal.
+
+    Args:
+        recall: of B questions.
+        mass: [B, M] attention on each slot, or None where no rows were read.
+    """
+    if mass is None:
+        return [{}] * len(recall.row_facts)
+    by_row = mass.unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1).cpu().numpy()  # [B, R]
+    return [
+        {int(ordinal): float(shares[facts == ordinal].sum()) for ordinal in np.unique(facts[facts >= 0])}
+        for facts, shares in zip(recall.row_facts, by_row, strict=True)
+    ]
