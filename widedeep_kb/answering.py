@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,7 @@ class AskOptions:
         batch_size: questions in one call of the LLM.
         use_memory: False = the bare LLM answers.
         hops: most facts that an answer may take in a row, each about the object of the one before (see `following`).
+        as_of: answer from the facts that hold on this day; None: today, see `memory.validity`.
 
     Raises:
         ValueError: a number below 1.
@@ -51,6 +53,7 @@ class AskOptions:
     batch_size: int = 32
     use_memory: bool = True
     hops: int = 1
+    as_of: date | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_new_tokens", "batch_size", "hops"):
@@ -75,7 +78,8 @@ def answer_many(memory: KnowledgeMemory, questions: Sequence[str], options: AskO
 def answer_over_hops(memory: KnowledgeMemory, questions: Sequence[str], options: AskOptions) -> list[MemoryAnswer]:
     """Answer what is left to be asked once the first facts of each question are followed, in order."""
     started = time.perf_counter()
-    followed = follow(memory, questions, num_hops=options.hops - 1, batch_size=options.batch_size)
+    most = {"num_hops": options.hops - 1, "batch_size": options.batch_size}
+    followed = follow(memory, questions, as_of=options.as_of, **most)
     spent = 1000 * (time.perf_counter() - started) / max(1, len(questions))
     answers = answer_many(memory, [one.text for one in followed], replace(options, hops=1))
     return [
@@ -97,7 +101,9 @@ def answer_batch(
     """Answer B questions, whose prompts are token ids `rows`, in one call of the LLM."""
     started = time.perf_counter()
     trace = GreedyTrace()
-    binding, recall = memory.binding(questions, observe=trace.observe, use_memory=options.use_memory)
+    binding, recall = memory.binding(
+        questions, observe=trace.observe, use_memory=options.use_memory, as_of=options.as_of
+    )
     padded = left_pad(rows, pad_id=memory.lm.tokenizer.pad_token_id)
     input_ids, attention_mask = (tensor.to(memory.lm.device) for tensor in padded)
     with memory.hooks.bind(memory._judged(binding, input_ids, attention_mask=attention_mask)):

@@ -199,6 +199,11 @@ class FactCatalogue:
             return parts[0] if parts else pl.DataFrame(schema=CATALOGUE_SCHEMA).select(names)
         return pl.concat(parts)[np.argsort(np.concatenate([members for _, members in groups]))]
 
+    def where(self, condition: pl.Expr, names: list[str]) -> pl.DataFrame:
+        """Return the named columns of the live facts for which a condition on their columns holds."""
+        parts = [segment.filter(condition).select(names) for segment in self._segments]
+        return pl.concat([pl.DataFrame(schema=CATALOGUE_SCHEMA).select(names), *parts])
+
     def private_mask(self, ordinals: np.ndarray) -> np.ndarray:
         """Return which of the facts are private: bool [N]."""
         return self.columns_for(ordinals, ["private"])["private"].to_numpy()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,25 +49,33 @@ class Followed:
 
 
 @torch.inference_mode()
-def follow(memory: KnowledgeMemory, questions: Sequence[str], *, num_hops: int, batch_size: int) -> list[Followed]:
+def follow(
+    memory: KnowledgeMemory, questions: Sequence[str], *, num_hops: int, batch_size: int, as_of: date | None = None
+) -> list[Followed]:
     """Follow at most `num_hops` facts of each question, in order; a question that takes one fact is left as it is."""
     followed = [Followed(question) for question in questions]
     going = followed
     for _ in range(num_hops):
-        hops, catalogue = memory.store.hops([one.text for one in going], use_semantic=memory.use_semantic)
+        hops, catalogue = memory.store.hops([one.text for one in going], use_semantic=memory.use_semantic, as_of=as_of)
         found = [(one, own) for one, own in zip(going, hops, strict=True) if own]
         for start in range(0, len(found), batch_size):
-            _read(found[start : start + batch_size], memory=memory, catalogue=catalogue)
+            _read(found[start : start + batch_size], memory=memory, catalogue=catalogue, as_of=as_of)
         going = [one for one, _ in found]
     return followed
 
 
-def _read(found: Sequence[tuple[Followed, list[Hop]]], *, memory: KnowledgeMemory, catalogue: FactCatalogue) -> None:
+def _read(
+    found: Sequence[tuple[Followed, list[Hop]]],
+    *,
+    memory: KnowledgeMemory,
+    catalogue: FactCatalogue,
+    as_of: date | None,
+) -> None:
     """Read the first fact of each question's hops in one pass of the LLM, and put its object in its place."""
     asked = [f"What is {_POSSESSIVE.sub('', hops[0].phrase)}?" for _, hops in found]
     prompts = memory.lm.encode([CANONICAL.wrap(text) for text in asked])
     trace = GreedyTrace()
-    binding, recall = memory.binding(asked, observe=trace.observe)
+    binding, recall = memory.binding(asked, observe=trace.observe, as_of=as_of)
     input_ids, attention_mask = left_pad(prompts, pad_id=memory.lm.tokenizer.pad_token_id)
     with memory.hooks.bind(binding):
         memory.lm.decoder(

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,7 @@ from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.journal import Entry, Journal
 from widedeep_kb.memory.reader import Reader
+from widedeep_kb.memory.replaying import entry_of, entry_of_erasing
 from widedeep_kb.memory.stepping import OTHER_FIRST_PASS, Generation, generate_with
 from widedeep_kb.memory.store import FactStore, Recall
 from widedeep_kb.memory.writer import fact_features
@@ -162,8 +164,7 @@ class KnowledgeMemory:
             changes = self.store.preview(checked, mode=mode)
             rows, encoded = self.rows_for(changes.added_rows, progress=progress)
             rows = self.store.table.storable(rows, num_rows=int(encoded.num_rows.sum()))
-            entry = Entry(changes.removed, changes.added_rows, rows, encoded.num_rows)
-            with self._journaled(entry):
+            with self._journaled(lambda: entry_of(changes, rows, num_rows=encoded.num_rows)):
                 self.store.change(changes, rows, num_rows=encoded.num_rows)
         return WriteReport(len(changes.added), len(changes.removed), changes.unchanged)
 
@@ -184,12 +185,12 @@ class KnowledgeMemory:
         Raises:
             ValueError: an ordinal is not live. Nothing is erased then.
         """
-        with self.changing, self._journaled(Entry.of_erasing(self.store, ordinals)):
+        with self.changing, self._journaled(lambda: entry_of_erasing(ordinals)):
             return self.store.erase(ordinals)
 
-    def _journaled(self, entry: Entry) -> AbstractContextManager[None]:
+    def _journaled(self, make_entry: Callable[[], Entry]) -> AbstractContextManager[None]:
         """Lasts while a change is made: it is in the journal behind it, if there is one."""
-        if self.journal is None or entry.is_empty:
+        if self.journal is None or (entry := make_entry()).is_empty:
             return nullcontext()
         return self.journal.appending(entry)
 
@@ -199,6 +200,7 @@ class KnowledgeMemory:
         *,
         observe: Callable | None = None,
         use_memory: bool = True,
+        as_of: date | None = None,
     ) -> tuple[Binding, Recall]:
         """The memory that B raw texts bring, ready to be bound to a call of the LLM.
 
@@ -206,9 +208,10 @@ class KnowledgeMemory:
             texts: B; or B lists of the user's turns of a conversation, oldest first. No turn: no fact.
             observe: see `Binding`.
             use_memory: False = the bare LLM.
+            as_of: bring only facts that hold on this day; None: see `memory.validity`.
         """
         asked = texts if use_memory else [[]] * len(texts)
-        recall = self.store.recall(asked, is_ahead=True, use_semantic=self.use_semantic)
+        recall = self.store.recall(asked, is_ahead=True, use_semantic=self.use_semantic, as_of=as_of)
         rows = recall.rows.to(self.lm.device) if self.use_wide and recall.has_rows.any() else None
         binding = Binding(
             rows=rows,

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from outcomes import Disk, Run, contents
 
+from widedeep_kb.live import live_memory
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import read_facts
 
@@ -275,3 +276,42 @@ def test_ask_and_evaluate_over_two_hops(run: Run, memory: Path, tmp_path: Path) 
     (evidence,) = pl.read_parquet(tmp_path / "out.parquet")["evidence"].to_list()
     assert {fact["fact_id"] for fact in answer["chain"]} <= set(evidence)
     assert "--hops goes with --memory" in run(*scored, "--system", "lookup", "--facts", path).err
+
+
+def test_ask_and_evaluate_as_of_a_day(run: Run, memory: Path, tmp_path: Path) -> None:
+    dated = {"subject": "Vega", "relation": "port"}
+    path = facts_file(
+        tmp_path,
+        {**dated, "object": "1", "valid_to": "2020-12-31"},
+        {**dated, "object": "2", "valid_from": "2021-01-01"},
+    )
+    assert run("write", "--memory", memory, "--facts", path).code == 0
+    asked = ["ask", "--memory", memory, "What is the port of Vega?", "--json", "--max-new-tokens", "2"]
+    for day, value in (("2020-06-01", "1"), ("2021-01-01", "2")):
+        answer = json.loads(run(*asked, "--as-of", day).out)
+        assert [fact["object"] for fact in answer["evidence"]] == [value]
+    assert [fact["object"] for fact in json.loads(run(*asked).out)["evidence"]] == ["2"]
+    refused = run(*asked, "--as-of", "2021-02-30")
+    assert refused.code == 2 and "'2021-02-30' is not a day" in refused.err
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(json.dumps({"question": asked[3], "answers": ["1"]}))
+    scored = ["evaluate", "--questions", questions, "--output", tmp_path / "out.parquet", "--as-of", "2020-06-01"]
+    assert run(*scored, "--memory", memory).code == 0
+    catalogue = KnowledgeMemory.from_pretrained(memory).store.catalogue
+    (evidence,) = pl.read_parquet(tmp_path / "out.parquet")["evidence"].to_list()
+    assert catalogue.rows(catalogue.find(fact_ids=evidence).ordinals)["object"].to_list() == ["1"]
+    assert "--as-of goes with --memory" in run(*scored, "--system", "lookup", "--facts", path).err
+
+
+def test_commands_see_what_a_live_memory_wrote(run: Run, memory: Path, tmp_path: Path) -> None:
+    with live_memory(memory) as live:
+        live.memory.write([AURORA_PORT])
+        live.memory.erase(live.memory.store.catalogue.find(subject="Borealis").ordinals)
+        assert listed(run, memory) == ["Aurora owner Ada Lovelace", "Aurora port 9000"]
+        refused = run("write", "--memory", memory, "--facts", facts_file(tmp_path, AURORA_PORT))
+        assert refused.code == 1 and "is being changed by another process" in refused.err
+    assert listed(run, memory) == ["Aurora owner Ada Lovelace", "Aurora port 9000"]
+    assert run("erase", "--memory", memory, "--subject", "Aurora").out.endswith(
+        f"2 erased, 0 absent; 0 facts in {memory}\n"
+    )
+    assert listed(run, memory) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 
 from widedeep_kb.memory.config import ROW_FORMATS
@@ -64,6 +65,16 @@ def add_hops(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_as_of(parser: argparse.ArgumentParser) -> None:
+    """`--as-of DAY`: which day's facts count."""
+    parser.add_argument(
+        "--as-of",
+        type=day,
+        metavar="DAY",
+        help="answer from the facts that hold on this day, YYYY-MM-DD (default: today; the last known where none does)",
+    )
+
+
 def positive(text: str) -> int:
     """Read a whole number of at least 1.
 
@@ -111,6 +122,18 @@ def non_blank(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("the text is empty")
     return text
+
+
+def day(text: str) -> date:
+    """Read a day, YYYY-MM-DD.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text.
+    """
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no time zone
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day YYYY-MM-DD") from None
 
 
 def _number(text: str, is_good: Callable[[float], bool], *, wanted: str) -> float:

@@ -6,7 +6,16 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.arguments import add_gpu_rows, add_hops, add_llm, add_memory, add_semantic, non_blank, positive
+from widedeep_kb.cli.arguments import (
+    add_as_of,
+    add_gpu_rows,
+    add_hops,
+    add_llm,
+    add_memory,
+    add_semantic,
+    non_blank,
+    positive,
+)
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.cli.printing import one_line
 
@@ -24,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object: answer, evidence and costs")
     parser.add_argument("--max-new-tokens", type=positive, default=64, metavar="N", help="longest answer (default: 64)")
     add_hops(parser)
+    add_as_of(parser)
     add_semantic(parser)
     add_llm(parser)
     add_gpu_rows(parser)
@@ -33,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Answer, as text with its evidence or as one JSON object."""
     memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
     memory.use_semantic |= args.semantic
-    answer = memory.ask(args.question, max_new_tokens=args.max_new_tokens, hops=args.hops)
+    answer = memory.ask(args.question, max_new_tokens=args.max_new_tokens, hops=args.hops, as_of=args.as_of)
     print(json.dumps(answer.as_dict(), ensure_ascii=False) if args.json else answer_text(answer))
     return 0
 

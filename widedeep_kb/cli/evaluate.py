@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.arguments import UsageError, add_gpu_rows, add_hops, add_llm, add_semantic
+from widedeep_kb.cli.arguments import UsageError, add_as_of, add_gpu_rows, add_hops, add_llm, add_semantic
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.quiet import quiet_libraries
 
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--system", metavar="NAME", help="score another system, such as closed_book, oracle or lookup")
     parser.add_argument("--facts", type=Path, metavar="FILE", help="the facts given to --system")
     add_hops(parser)
+    add_as_of(parser)
     add_semantic(parser)
     add_llm(parser, default="the memory's, or SmolLM2-135M-Instruct for --system")
     add_gpu_rows(parser)
@@ -61,7 +62,7 @@ def check_options(args: argparse.Namespace) -> None:
     """Refuse before the long part what could not be finished.
 
     Raises:
-        UsageError: --facts without --system or the reverse, or --semantic or --hops with --system.
+        UsageError: --facts without --system or the reverse, or --semantic, --hops or --as-of with --system.
         ValueError: a wrong output path.
     """
     if args.system and not args.facts:
@@ -74,6 +75,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise UsageError(f"--semantic goes with --memory; --system {args.system} has no such part")
     if args.system and args.hops > 1:
         raise UsageError(f"--hops goes with --memory; --system {args.system} has no such part")
+    if args.system and args.as_of:
+        raise UsageError(f"--as-of goes with --memory; --system {args.system} has no such part")
     if args.output.suffix != ".parquet":
         raise ValueError(f"{args.output}: predictions are written to a .parquet file")
     if not args.output.absolute().parent.is_dir():
@@ -87,7 +90,7 @@ def open_system(args: argparse.Namespace, questions: pl.DataFrame) -> System:
 
         memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
         memory.use_semantic |= args.semantic
-        return MemorySystem(memory, hops=args.hops)
+        return MemorySystem(memory, hops=args.hops, as_of=args.as_of)
     from widedeep_kb.schema import read_facts
     from widedeep_kb.systems.prompted import PromptedSystem
     from widedeep_kb.systems.registry import make_system

@@ -22,14 +22,18 @@ def read_catalogue(folder: Path) -> FactCatalogue:
     """Read the live facts of a memory folder; again if another process switched snapshots meanwhile.
 
     Raises:
-        ValueError: no memory folder, or its catalogue is missing or damaged.
+        ValueError: no memory folder, or its catalogue or journal is missing or damaged.
     """
     from widedeep_kb.facts import FactCatalogue
+    from widedeep_kb.memory.journal import entries
 
     while True:
         snapshot = read_config(folder).snapshot
         try:
-            return FactCatalogue.load(snapshot / CATALOGUE_NAME)
+            catalogue = FactCatalogue.load(snapshot / CATALOGUE_NAME)
+            for entry in entries(snapshot):
+                catalogue.apply(entry.changes(catalogue))
+            return catalogue
         except (ValueError, OSError):
             if read_config(folder).snapshot == snapshot:
                 raise

@@ -21,9 +21,10 @@ import torch
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.changing import FolderLock, changing, snapshots
 from widedeep_kb.memory.config import CONFIG_NAME, FORMAT, FolderConfig, read_config, version_of
-from widedeep_kb.memory.journal import Journal, last_number, replay
+from widedeep_kb.memory.journal import Journal, last_number
 from widedeep_kb.memory.packed import codec_for
 from widedeep_kb.memory.reader import Reader
+from widedeep_kb.memory.replaying import replay
 from widedeep_kb.memory.store import FactStore
 
 if TYPE_CHECKING:

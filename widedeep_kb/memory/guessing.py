@@ -249,7 +249,14 @@ class NameGuesser:
         return Guess(text[:begin] + name + text[end:], text[begin:end], name, best.similarity)
 
 
-def add_guesses(hits: Hits, texts: Sequence[str], *, guesser: NameGuesser, retriever: Retriever) -> Hits:
+def add_guesses(
+    hits: Hits,
+    texts: Sequence[str],
+    *,
+    guesser: NameGuesser,
+    retriever: Retriever,
+    excluded: np.ndarray | Sequence[int] = (),
+) -> Hits:
     """`hits` with the facts of guessed names where exact keys found none; all other rows are as they were.
 
     Args:
@@ -257,13 +264,14 @@ def add_guesses(hits: Hits, texts: Sequence[str], *, guesser: NameGuesser, retri
         texts: the questions.
         guesser: knows the names of the retriever's facts.
         retriever: looks up the question with the guessed name in it.
+        excluded: see `Retriever.lookup`.
     """
     missed = np.flatnonzero((hits.ordinals < 0).all(axis=1)).tolist()
     guesses = guesser.guess([texts[row] for row in missed])
     rows = np.array([row for row, guess in zip(missed, guesses, strict=True) if guess is not None], np.int64)
     if not len(rows):
         return hits
-    found = retriever.lookup([guess.text for guess in guesses if guess is not None])
+    found = retriever.lookup([guess.text for guess in guesses if guess is not None], excluded=excluded)
     is_found = found.ordinals >= 0
     is_hit = is_found.any(axis=1)  # a name that is a common word may still be refused
     result = Hits(*(column.copy() for column in hits))

@@ -17,7 +17,7 @@ import numpy as np
 
 from widedeep_kb.facts import FactCatalogue
 from widedeep_kb.memory.clauses import Clause, Match, Span
-from widedeep_kb.memory.retrieval import Hits, Retriever
+from widedeep_kb.memory.retrieval import Hits, Retriever, is_among
 
 MOST_FIRST = 3
 """First facts of a question whose objects are followed."""
@@ -65,7 +65,14 @@ class _Named(NamedTuple):
     weight: float
 
 
-def find_hops(texts: Sequence[str], hits: Hits, *, retriever: Retriever, catalogue: FactCatalogue) -> list[list[Hop]]:
+def find_hops(
+    texts: Sequence[str],
+    hits: Hits,
+    *,
+    retriever: Retriever,
+    catalogue: FactCatalogue,
+    excluded: np.ndarray | Sequence[int] = (),
+) -> list[list[Hop]]:
     """The hops of each question, best first, at most `MOST_FIRST`; none where one fact explains as much.
 
     Args:
@@ -73,10 +80,11 @@ def find_hops(texts: Sequence[str], hits: Hits, *, retriever: Retriever, catalog
         hits: the facts found for each, not narrowed.
         retriever: finds the facts of objects.
         catalogue: holds all of them.
+        excluded: see `Retriever.lookup`.
     """
     names = ["ordinal", "subject", "subject_aliases", "relation", "object", "object_aliases"]
     met = catalogue.columns_for(np.unique(hits.ordinals[hits.ordinals >= 0]), names).to_dicts()
-    followed = _facts_of_objects(met, retriever=retriever, catalogue=catalogue)
+    followed = _facts_of_objects(met, retriever=retriever, catalogue=catalogue, excluded=np.asarray(excluded))
     facts = {fact["ordinal"]: fact for fact in met}
     found: list[list[Hop]] = []
     for text, ordinals, weights in zip(texts, hits.ordinals.tolist(), hits.weights.tolist(), strict=True):
@@ -111,12 +119,15 @@ def add_hops(hits: Hits, hops: Sequence[Sequence[Hop]], *, most: int = MOST_SECO
 
 
 def _facts_of_objects(
-    met: Sequence[Mapping], *, retriever: Retriever, catalogue: FactCatalogue
+    met: Sequence[Mapping], *, retriever: Retriever, catalogue: FactCatalogue, excluded: np.ndarray
 ) -> dict[int, Relations]:
     """For each fact whose object is the name of some subject: that subject's facts by relation."""
     names = [(fact["ordinal"], name) for fact in met for name in (fact["object"], *fact["object_aliases"])]
     distinct = list(dict.fromkeys(name for _, name in names))
     rows, ordinals = retriever.facts_named(distinct)
+    if len(excluded):
+        is_kept = ~is_among(ordinals, excluded)
+        rows, ordinals = rows[is_kept], ordinals[is_kept]
     counts = np.bincount(rows, minlength=len(distinct))
     ranks = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     rows, ordinals = rows[ranks < _MOST_OF_OBJECT], ordinals[ranks < _MOST_OF_OBJECT]

@@ -4,8 +4,8 @@ One SQLite file beside the snapshot's others, in WAL mode with full synchronisat
 what a crash leaves of an unfinished one is cut off when the file is opened next. Each entry carries a digest of itself
 and of the entry before it, so that damage and gaps are told from an honest end.
 
-In: `Changes` with the rows of the added facts as the table stores them. Out: the same again, in order.
-Letters: n added facts, R rows of them, D row width.
+In: changes of facts, with the rows of the added ones as bytes. Out: the same again, in order. Needs no torch.
+Letters: n added facts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -21,17 +21,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
-from widedeep_kb.facts import CATALOGUE_SCHEMA, Changes
-from widedeep_kb.memory.store import FactStore
+from widedeep_kb.facts import Changes, FactCatalogue
 
 FILE_NAME = "journal.sqlite"
 MAX_ENTRY_BYTES = 512 << 20  # SQLite's own limit is just below 1 GB
-_TABLE = "CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, change BLOB NOT NULL, digest BLOB NOT NULL)"
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS entries "
+    "(number INTEGER PRIMARY KEY, removed BLOB NOT NULL, facts BLOB NOT NULL, rows BLOB NOT NULL, digest BLOB NOT NULL)"
+)
 _FIRST = b"\0" * 16
 _BUSY_S = 30.0  # how long another process is waited for
 
@@ -43,45 +41,38 @@ class Entry:
     Attributes:
         removed: int64 ordinals of the facts that go.
         added_rows: the added facts in `CATALOGUE_SCHEMA`, n.
-        rows: [R, D] of the added facts, as the table stores them.
-        num_rows: int64 [n].
+        rows: their rows as bytes, see `replaying.row_bytes`; the journal does not look into them.
     """
 
     removed: np.ndarray
     added_rows: pl.DataFrame
-    rows: Tensor
-    num_rows: np.ndarray
-
-    @classmethod
-    def of_erasing(cls, store: FactStore, ordinals: np.ndarray) -> Entry:
-        """Facts go, none come."""
-        table = store.table
-        nothing = np.zeros(0, dtype=np.int64)
-        return cls(np.unique(ordinals), pl.DataFrame(schema=CATALOGUE_SCHEMA), table.weight[:0], nothing)
+    rows: bytes
 
     @property
     def is_empty(self) -> bool:
         """Whether it changes nothing."""
-        return not len(self.removed) and not len(self.num_rows)
+        return not len(self.removed) and not self.added_rows.height
 
-    def to_bytes(self) -> bytes:
-        """The entry as the bytes of a safetensors file."""
+    def changes(self, catalogue: FactCatalogue) -> Changes:
+        """What the entry does to the catalogue it was made for.
+
+        Raises:
+            ValueError: it is another one: a fact that goes is not there.
+        """
+        added = self.added_rows["ordinal"].to_numpy()
+        removed_rows = catalogue.rows(self.removed)
+        return Changes(added, self.removed, unchanged=0, removed_rows=removed_rows, added_rows=self.added_rows)
+
+    def parts(self) -> tuple[bytes, bytes, bytes]:
+        """The columns `removed`, `facts` and `rows` of the table."""
         facts = io.BytesIO()
         self.added_rows.write_ipc(facts)
-        tensors = {
-            "removed": torch.from_numpy(np.array(self.removed, dtype=np.int64)),
-            "facts": torch.frombuffer(bytearray(facts.getvalue()), dtype=torch.uint8),
-            "rows": self.rows.cpu().contiguous(),
-            "num_rows": torch.from_numpy(np.array(self.num_rows, dtype=np.int64)),
-        }
-        return save(tensors)
+        return np.asarray(self.removed, dtype="<i8").tobytes(), facts.getvalue(), self.rows
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Entry:
-        """What `to_bytes` made."""
-        tensors = load(data)
-        facts = pl.read_ipc(io.BytesIO(tensors["facts"].numpy().tobytes()))
-        return cls(tensors["removed"].numpy(), facts, tensors["rows"], tensors["num_rows"].numpy())
+    def from_parts(cls, removed: bytes, facts: bytes, rows: bytes) -> Entry:
+        """What `parts` returned."""
+        return cls(np.frombuffer(removed, dtype="<i8"), pl.read_ipc(io.BytesIO(facts)), rows)
 
 
 class Journal:
@@ -120,16 +111,16 @@ class Journal:
         """
         if self.is_behind:
             raise OSError(f"{self.path}: a change could not be written here: open the memory again")
-        data = entry.to_bytes()
-        if len(data) > MAX_ENTRY_BYTES:
-            raise ValueError(f"a change of {len(data):,} bytes is more than a journal takes ({MAX_ENTRY_BYTES:,})")
-        number, digest = self.number + 1, _digest(self._digest, data)
+        parts = entry.parts()
+        if (size := max(map(len, parts))) > MAX_ENTRY_BYTES:
+            raise ValueError(f"a change of {size:,} bytes is more than a journal takes ({MAX_ENTRY_BYTES:,})")
+        number, digest = self.number + 1, _digest(self._digest, parts)
         database = self._open()
         with _as_os_error(self.path):
             database.execute("BEGIN IMMEDIATE")
         try:
             with _as_os_error(self.path):
-                database.execute("INSERT INTO entries VALUES (?, ?, ?)", (number, data, digest))
+                database.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (number, *parts, digest))
             yield
             self.is_behind = True
             with _as_os_error(self.path):
@@ -161,20 +152,21 @@ class Journal:
         return self._database
 
 
-def replay(snapshot: Path, store: FactStore) -> int:
-    """Make the changes of a snapshot's journal in the store that was loaded from it; returns the last one's number.
+def entries(snapshot: Path) -> Iterator[Entry]:
+    """The changes of a snapshot's journal, in order.
 
     Raises:
         ValueError: the file is damaged, or an entry is.
     """
     path = snapshot / FILE_NAME
     number, digest = 0, _FIRST
-    for number, data, kept in _entries(path):  # noqa: B007 - the last number is returned
-        digest = _digest(digest, data)
+    for found, *parts, kept in _read(path, "SELECT * FROM entries ORDER BY number"):
+        number, digest = number + 1, _digest(digest, parts)
+        if found != number:
+            raise ValueError(f"{path}: entry {number} is missing")
         if kept != digest:
             raise ValueError(f"{path}: entry {number} is damaged, or one before it is missing")
-        _apply(store, _decoded(path, number, data))
-    return number
+        yield Entry.from_parts(*parts)
 
 
 def last_number(snapshot: Path) -> int:
@@ -186,38 +178,12 @@ def last_number(snapshot: Path) -> int:
     return _end(snapshot / FILE_NAME)[0]
 
 
-def _apply(store: FactStore, entry: Entry) -> None:
-    removed_rows = store.catalogue.rows(entry.removed)
-    added = entry.added_rows["ordinal"].to_numpy()
-    if not added.size:
-        store.erase(entry.removed)
-        return
-    changes = Changes(added, entry.removed, unchanged=0, removed_rows=removed_rows, added_rows=entry.added_rows)
-    store.change(changes, entry.rows, num_rows=entry.num_rows)
-
-
-def _decoded(path: Path, number: int, data: bytes) -> Entry:
-    try:
-        return Entry.from_bytes(data)
-    except (SafetensorError, pl.exceptions.PolarsError, KeyError) as error:
-        raise ValueError(f"{path}: entry {number} is unreadable: {str(error).splitlines()[0]}") from error
-
-
 def _end(path: Path) -> tuple[int, bytes]:
     """Number and digest of the last entry."""
     last = (0, _FIRST)
     for number, digest in _read(path, "SELECT number, digest FROM entries ORDER BY number DESC LIMIT 1"):
         last = (number, digest)
     return last
-
-
-def _entries(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
-    expected = 1
-    for number, data, digest in _read(path, "SELECT number, change, digest FROM entries ORDER BY number"):
-        if number != expected:
-            raise ValueError(f"{path}: entry {expected} is missing")
-        yield number, data, digest
-        expected += 1
 
 
 def _read(path: Path, query: str) -> Iterator[tuple]:
@@ -247,8 +213,13 @@ def _as_os_error(path: Path) -> Iterator[None]:
         raise OSError(f"{path}: {error}") from error
 
 
-def _digest(before: bytes, data: bytes) -> bytes:
-    return blake2b(before + data, digest_size=16).digest()
+def _digest(before: bytes, parts: Sequence[bytes]) -> bytes:
+    """Of an entry's columns and the digest before it."""
+    state = blake2b(before, digest_size=len(_FIRST))
+    for part in parts:
+        state.update(len(part).to_bytes(8, "little"))
+        state.update(part)
+    return state.digest()
 
 
 def _sync(folder: Path) -> None:

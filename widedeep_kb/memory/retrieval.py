@@ -168,11 +168,14 @@ class Retriever:
         """int32, of the same shape: a number for each fact's subject, -1 where the ordinal is -1."""
         return np.where(ordinals >= 0, self._namings[ordinals], -1) if len(self._namings) else ordinals.astype(np.int32)
 
-    def lookup(self, texts: Sequence[str] | Sequence[Sequence[str]]) -> Hits:
+    def lookup(
+        self, texts: Sequence[str] | Sequence[Sequence[str]], *, excluded: np.ndarray | Sequence[int] = ()
+    ) -> Hits:
         """Facts for each question.
 
         Args:
             texts: B questions; or B conversations, each the user's turns, oldest first: older ones weigh less.
+            excluded: int64, ascending: ordinals of facts that are not to be brought.
 
         Raises:
             ValueError: one bare string.
@@ -205,7 +208,7 @@ class Retriever:
                 questions=questions[first:last] - begin,
                 turn_weights=_OLDER_TURN ** ages[first:last],
             )
-            self._lookup_batch(batch, Hits(*(array[begin:end] for array in hits)))
+            self._lookup_batch(batch, Hits(*(array[begin:end] for array in hits)), excluded=np.asarray(excluded))
         return hits
 
     def save(self, folder: Path) -> None:
@@ -256,7 +259,7 @@ class Retriever:
         result._crosses = ExactIndex.from_arrays(part_of(arrays, "crosses"))
         return result
 
-    def _lookup_batch(self, batch: Batch, out: Hits) -> None:
+    def _lookup_batch(self, batch: Batch, out: Hits, *, excluded: np.ndarray) -> None:
         hits = self._subjects.find(batch.encoded, batch.lexicon)
         out.subject_hits[:] = np.bincount(batch.questions[hits.starts], minlength=len(out.subject_hits))
         if not len(hits.starts):
@@ -285,6 +288,8 @@ class Retriever:
         for cued, pairs in self._groups(facts, batch, hits=hits, pair_weights=pair_weights):
             others = self._facts_of(pairs, batch, hits=hits, pair_weights=pair_weights)
             met = _best(_Facts(*map(np.concatenate, zip(cued, others, strict=True))))
+            if len(excluded):
+                met = _Facts(*(column[~is_among(met.ordinals, excluded)] for column in met))
             _write(self._compare_vectors(met, batch, covered=covered), out)
 
     def _groups(
@@ -357,6 +362,11 @@ class Retriever:
             extra = np.full(max(size, room + room // 2) - room, -1, np.int32)
             self._namings = np.concatenate([self._namings, extra])
             self._fact_relations = np.concatenate([self._fact_relations, extra])
+
+
+def is_among(ordinals: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """bool: which ordinals are among `chosen`, which ascend and are not none."""
+    return chosen[np.minimum(np.searchsorted(chosen, ordinals), len(chosen) - 1)] == ordinals
 
 
 def _best(facts: _Facts) -> _Facts:

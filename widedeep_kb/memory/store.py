@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,7 @@ from widedeep_kb.memory.packed import RowCodec, codec_for, make_table
 from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.memory.rows import expand_rows
+from widedeep_kb.memory.validity import IS_DATED, VALIDITY_COLUMNS, Validity
 
 ROWS_FILE = "rows.safetensors"
 CATALOGUE_FILE = "facts.parquet"
@@ -134,6 +136,7 @@ class FactStore:
         self.gpu_row_bytes = gpu_row_bytes
         self.table = within_budget(self.table, capacity=self.table.capacity, gpu_row_bytes=gpu_row_bytes)
         self._guesser: NameGuesser | None = None
+        self._validity: Validity | None = None
         self.first_rows = np.zeros(0, dtype=np.int64)
         self.num_rows = np.zeros(0, dtype=np.int64)
 
@@ -177,9 +180,9 @@ class FactStore:
                 relations=new["relation"].to_list(),
             )
             self.catalogue.apply(changes)
-            if self._guesser is not None:
-                self._guesser.add(changes.added_rows)
-                self._guesser.remove(changes.removed_rows)
+            for part in self._followers:
+                part.add(changes.added_rows)
+                part.remove(changes.removed_rows)
             self._forget_rows(changes.removed)
             self._put_rows(added, rows, num_rows=num_rows)
 
@@ -187,8 +190,8 @@ class FactStore:
         """Remove facts with their rows, optimizer state and keys; returns what they were."""
         with self.lock, uninterrupted():
             removed = self.catalogue.remove(ordinals)
-            if self._guesser is not None:
-                self._guesser.remove(removed)
+            for part in self._followers:
+                part.remove(removed)
             self._forget_rows(np.unique(ordinals))
         return removed
 
@@ -199,6 +202,7 @@ class FactStore:
         is_ahead: bool = False,
         use_semantic: bool = False,
         hops: int = 1,
+        as_of: date | None = None,
     ) -> Recall:
         """The rows of the facts that raw texts are about, but for those that a relation named in full rules out.
 
@@ -207,6 +211,7 @@ class FactStore:
             is_ahead: the caller will wait for `Recall.pending` before it uses the rows.
             use_semantic: guess the name that a text means where exact keys find none.
             hops: 2 = bring also the facts of objects, where a text takes two facts (see `hopping`).
+            as_of: bring no facts but those that hold on this day; None: see `Validity`.
 
         Raises:
             ValueError: other hops.
@@ -214,8 +219,9 @@ class FactStore:
         if hops not in (1, 2):
             raise ValueError(f"facts of 1 or 2 hops are recalled at once, got {hops}")
         with self.lock:
-            hits = self._lookup(texts, use_semantic=use_semantic)
-            found = self._hops(texts, hits) if hops > 1 else ()
+            excluded = self.validity.excluded(as_of, self._facts_of_subjects)
+            hits = self._lookup(texts, use_semantic=use_semantic, excluded=excluded)
+            found = self._hops(texts, hits, excluded=excluded) if hops > 1 else ()
             hits = narrow(hits, self.retriever.namings_of(hits.ordinals))
             hits = add_hops(hits, found) if any(found) else hits
             with self.table.ahead() as pending:
@@ -228,23 +234,29 @@ class FactStore:
         return Recall(rows, weights.to(rows.device), ids, facts, hits, catalogue, pending, tuple(map(tuple, found)))
 
     def hops(
-        self, texts: Sequence[str] | Sequence[Sequence[str]], *, use_semantic: bool = False
+        self, texts: Sequence[str] | Sequence[Sequence[str]], *, use_semantic: bool = False, as_of: date | None = None
     ) -> tuple[list[list[Hop]], FactCatalogue]:
         """The hops of each text, as `recall` finds them, and the facts as they are; brings no row."""
         with self.lock:
-            return self._hops(texts, self._lookup(texts, use_semantic=use_semantic)), self.catalogue.frozen()
+            excluded = self.validity.excluded(as_of, self._facts_of_subjects)
+            hits = self._lookup(texts, use_semantic=use_semantic, excluded=excluded)
+            return self._hops(texts, hits, excluded=excluded), self.catalogue.frozen()
 
-    def _hops(self, texts: Sequence[str] | Sequence[Sequence[str]], hits: Hits) -> list[list[Hop]]:
+    def _hops(
+        self, texts: Sequence[str] | Sequence[Sequence[str]], hits: Hits, *, excluded: np.ndarray
+    ) -> list[list[Hop]]:
         """The hops of each text, or of the last turn of a conversation."""
         asked = [text if isinstance(text, str) else " ".join(text[-1:]) for text in texts]
-        return find_hops(asked, hits, retriever=self.retriever, catalogue=self.catalogue)
+        return find_hops(asked, hits, retriever=self.retriever, catalogue=self.catalogue, excluded=excluded)
 
-    def _lookup(self, texts: Sequence[str] | Sequence[Sequence[str]], *, use_semantic: bool) -> Hits:
+    def _lookup(
+        self, texts: Sequence[str] | Sequence[Sequence[str]], *, use_semantic: bool, excluded: np.ndarray
+    ) -> Hits:
         """What the index returns for texts, with guesses where they are asked for."""
-        hits = self.retriever.lookup(texts)
+        hits = self.retriever.lookup(texts, excluded=excluded)
         if use_semantic and (hits.ordinals < 0).all(axis=1).any():
             asked = [text if isinstance(text, str) else " ".join(text) for text in texts]
-            hits = add_guesses(hits, asked, guesser=self.guesser, retriever=self.retriever)
+            hits = add_guesses(hits, asked, guesser=self.guesser, retriever=self.retriever, excluded=excluded)
         return hits
 
     def rows_of(self, ordinals: np.ndarray) -> tuple[Tensor, np.ndarray, np.ndarray]:
@@ -265,6 +277,21 @@ class FactStore:
             made.add(self.catalogue.columns_for(self.catalogue.alive(), ["subject", "subject_aliases"]))
             self._guesser = made
         return self._guesser
+
+    @property
+    def validity(self) -> Validity:
+        """The dated facts; made when first asked for, and kept in step from then on."""
+        if self._validity is None:
+            self._validity = Validity(self.catalogue.where(IS_DATED, VALIDITY_COLUMNS))
+        return self._validity
+
+    @property
+    def _followers(self) -> list[NameGuesser | Validity]:
+        """What is kept in step with the facts, once it has been made."""
+        return [part for part in (self._guesser, self._validity) if part is not None]
+
+    def _facts_of_subjects(self, subject_ids: list[str]) -> pl.DataFrame:
+        return self.catalogue.columns_for(self.retriever.ordinals_of(subject_ids), VALIDITY_COLUMNS)
 
     @property
     def places(self) -> RowPlaces:
@@ -323,7 +350,7 @@ class FactStore:
             raise ValueError(f"{folder / CATALOGUE_FILE} is missing")
         store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)
         store.retriever = Retriever.load(folder, word_vectors=word_vectors)
-        store._guesser = None
+        store._guesser, store._validity = None, None
         if (folder / NAMES_FILE).is_file():
             store._guesser = NameGuesser.load(folder, device=store._names_device)
         if store.catalogue.next_ordinal != len(store.first_rows):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
+from widedeep_kb.answering import AskOptions
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.systems.protocol import Answer
 
@@ -15,18 +17,26 @@ class MemorySystem:
 
     Args:
         memory: with or without facts.
-        max_new_tokens: longest answer.
-        batch_size: questions in one call of the LLM.
-        hops: most facts that an answer may take in a row.
+        options: how it answers.
+        **changes: fields of `options` by name.
     """
 
     def __init__(
-        self, memory: KnowledgeMemory, *, max_new_tokens: int = 64, batch_size: int = 32, hops: int = 1
+        self,
+        memory: KnowledgeMemory,
+        options: AskOptions = AskOptions(),  # noqa: B008 - frozen
+        **changes: object,
     ) -> None:
-        self.memory = memory
-        self.max_new_tokens = max_new_tokens
-        self.batch_size = batch_size
-        self.hops = hops
+        self.memory, self.options = memory, replace(options, **changes)
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Longest answer."""
+        return self.options.max_new_tokens
+
+    @max_new_tokens.setter
+    def max_new_tokens(self, most: int) -> None:
+        self.options = replace(self.options, max_new_tokens=most)
 
     def ingest(self, facts: pl.DataFrame) -> None:
         """Write facts, a frame in `FACT_SCHEMA`; whatever the memory held before is erased."""
@@ -35,9 +45,7 @@ class MemorySystem:
 
     def generate(self, questions: Sequence[str]) -> list[Answer]:
         """Answer questions, one answer each, in order."""
-        answers = self.memory.ask_many(
-            questions, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size, hops=self.hops
-        )
+        answers = self.memory.ask_many(questions, self.options)
         return [
             Answer(
                 answer.text,
