@@ -20,7 +20,7 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 from widedeep_kb.answers import Evidence, MemoryAnswer
 from widedeep_kb.following import attention_shares, follow
 from widedeep_kb.lm import AnswerLineEnd, answer_tokens, end_ids, left_pad
-from widedeep_kb.memory.store import Recall
+from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.memory.trace import GreedyTrace
 from widedeep_kb.phrasings import CANONICAL
 
@@ -106,7 +106,7 @@ def answer_batch(
     )
     padded = left_pad(rows, pad_id=memory.lm.tokenizer.pad_token_id)
     input_ids, attention_mask = (tensor.to(memory.lm.device) for tensor in padded)
-    with memory.hooks.bind(memory._judged(binding, input_ids, attention_mask=attention_mask)):
+    with memory.hooks.bind(memory.judged(binding, input_ids, attention_mask=attention_mask)):
         output = memory.lm.model.generate(
             input_ids=input_ids,
             attention_mask=attention_mask,

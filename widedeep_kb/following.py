@@ -21,7 +21,7 @@ from widedeep_kb.answers import Evidence
 from widedeep_kb.lm import left_pad
 from widedeep_kb.memory.encoding import SLOTS_PER_ROW
 from widedeep_kb.memory.hopping import Hop
-from widedeep_kb.memory.store import Recall
+from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.memory.trace import GreedyTrace
 from widedeep_kb.phrasings import CANONICAL
 

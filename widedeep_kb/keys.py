@@ -21,6 +21,7 @@ from widedeep_kb.segment import SENTENCE_END, chunk_words, fold, unify
 from widedeep_kb.word_statistics import zipf_frequency
 
 _BASE, _CHECK_BASE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+BASES = np.array([_BASE, _CHECK_BASE])  # of the polynomials of keys and of checks
 CASED_SALT = np.uint64(0xA24BAED4963EE407)
 
 
@@ -188,7 +189,7 @@ def text_keys(encoded: Encoded, *, hashes: np.ndarray | None = None) -> tuple[np
     for step in range(int(lengths.max(initial=0))):
         rows = np.flatnonzero(lengths > step)
         sums[rows] = _extend(sums[rows], hashes[encoded.word_ids[starts[rows] + step]])
-    return _finish(sums, lengths)
+    return finish(sums, lengths)
 
 
 def ngram_keys(
@@ -335,7 +336,8 @@ def _extend(sums: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     return sums * np.array([_BASE, _CHECK_BASE] * (sums.shape[1] // 2)) + hashes
 
 
-def _finish(sums: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def finish(sums: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and checks, uint64 [N], of n-grams' polynomials (uint64 [N, 2]) and numbers of words [N]."""
     salt = lengths.astype(np.uint64)
     return mix(sums[:, 0] + salt), mix(sums[:, 1] ^ salt)
 
@@ -345,8 +347,8 @@ def _gather(found: list[tuple[_Paths, int, bool]]) -> NGrams:
     paths = _Paths(*map(np.concatenate, zip(*(paths for paths, *_ in found), strict=True)))
     lengths = np.repeat(np.array([length for _, length, _ in found], np.int32), sizes)
     is_variant = np.repeat(np.array([variant for *_, variant in found]), sizes)
-    keys, checks = _finish(paths.sums[:, :2], lengths)
-    cased_keys, cased_checks = _finish(paths.sums[:, 2:], lengths)
+    keys, checks = finish(paths.sums[:, :2], lengths)
+    cased_keys, cased_checks = finish(paths.sums[:, 2:], lengths)
     return NGrams(
         keys=keys,
         checks=checks,

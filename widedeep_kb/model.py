@@ -37,9 +37,10 @@ from widedeep_kb.memory.gate import mass_at, prompt_ends
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.journal import Entry, Journal
 from widedeep_kb.memory.reader import Reader
+from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.memory.replaying import entry_of, entry_of_erasing
 from widedeep_kb.memory.stepping import OTHER_FIRST_PASS, Generation, generate_with
-from widedeep_kb.memory.store import FactStore, Recall
+from widedeep_kb.memory.store import FactStore
 from widedeep_kb.memory.writer import fact_features
 from widedeep_kb.schema import facts_from_records, normalise_facts, read_facts
 
@@ -286,11 +287,11 @@ class KnowledgeMemory:
         binding, _ = self.binding(
             texts if texts is not None else self.user_texts(input_ids, kwargs.get("attention_mask"))
         )
-        binding = self._judged(binding, input_ids, **kwargs)
+        binding = self.judged(binding, input_ids, **kwargs)
         way = self.generation if generation is None else generation
         return generate_with(self.hooks, binding, input_ids, decoder=self.decoder, generation=way, options=kwargs)
 
-    def _judged(
+    def judged(
         self, binding: Binding, input_ids: Tensor, *, attention_mask: Tensor | None = None, **kwargs: object
     ) -> Binding:
         """`binding` for `generate`: the gate is asked in its first pass, or in a pass of its own where that differs."""

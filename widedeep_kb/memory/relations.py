@@ -28,6 +28,9 @@ _JOINTS = re.compile(r"[_/:|>\-]+|(?<=\w)\.(?=\w)")
 _SUFFIXES = ("ation", "ating", "ated", "ator", "ment", "ing", "ion", "ate", "ed", "er", "or", "al", "ly", "e")
 _SUFFIXES_BY_END = {end: [s for s in _SUFFIXES if s[-1] == end] for end in {s[-1] for s in _SUFFIXES}}
 
+ANY = -1
+"""Number of no relation: see `Relations.numbers_of`."""
+
 
 def relation_words(relation: str) -> list[str]:
     """Folded words of a relation: `place_of_birth`, `birthPlace` and `/person/birth-place` are taken apart."""
@@ -154,6 +157,11 @@ class Relations:
             self._vocabulary.subtract(cues[:, 0])
             cues[:] = 0
             self.vectors[number] = 0
+
+    def numbers_of(self, relations: Sequence[str | None]) -> np.ndarray:
+        """Numbers of relations as they were written, int32 [n]: `ANY` for None, -2 for one that no fact has."""
+        found = (ANY if relation is None else self._ids.get(relation, -2) for relation in relations)
+        return np.fromiter(found, np.int32, len(relations))
 
     def cues_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cues of each relation: (position in `numbers`, int64 [P]; key and check, uint64 [P, 2])."""

@@ -19,7 +19,7 @@ from widedeep_kb.keys import combine, encode, hash_words
 from widedeep_kb.memory.array_file import load_arrays, part_of, save_arrays
 from widedeep_kb.memory.evidence import Batch, changes, control, match_cues, settle_spans
 from widedeep_kb.memory.index import ExactIndex
-from widedeep_kb.memory.relations import Relations, WordVectors, hashed_word_vectors
+from widedeep_kb.memory.relations import ANY, Relations, WordVectors, hashed_word_vectors
 from widedeep_kb.memory.subjects import SubjectHits, Subjects
 from widedeep_kb.memory.wording import NUM_WORDING, describe_wording
 
@@ -158,11 +158,23 @@ class Retriever:
         hashes = hash_words(list(dict.fromkeys(subject_ids)))
         return np.unique(self._facts.lookup(hashes[:, 0], hashes[:, 1]).values)
 
-    def facts_named(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Facts whose subject has exactly one of N names (whole, any case): index of the name, ordinal, int64 [F]."""
+    def facts_named(
+        self, names: Sequence[str], relations: Sequence[str | None] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Facts whose subject has exactly one of N names (whole, any case): index of the name, ordinal, int64 [F].
+
+        Args:
+            names: N.
+            relations: N, as they were written; None for all.
+        """
         rows, hashes = self._subjects.named(names)
         found = self._facts.lookup(hashes[:, 0], hashes[:, 1])
-        return rows[found.rows], found.values
+        rows, ordinals = rows[found.rows], found.values
+        if relations is None or not len(ordinals):
+            return rows, ordinals
+        wanted = self._relations.numbers_of(relations)[rows]
+        is_kept = (wanted == ANY) | (wanted == self._fact_relations[ordinals])
+        return rows[is_kept], ordinals[is_kept]
 
     def namings_of(self, ordinals: np.ndarray) -> np.ndarray:
         """int32, of the same shape: a number for each fact's subject, -1 where the ordinal is -1."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -23,13 +22,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from widedeep_kb.facts import Changes, FactCatalogue, check_schema
-from widedeep_kb.memory.cached_rows import Pending, load_table, within_budget
+from widedeep_kb.memory.cached_rows import load_table, within_budget
+from widedeep_kb.memory.fact_ids import FactIds
 from widedeep_kb.memory.guessing import FILE_NAME as NAMES_FILE
-from widedeep_kb.memory.guessing import GUESSED, NameGuesser, add_guesses
+from widedeep_kb.memory.guessing import NameGuesser, add_guesses
 from widedeep_kb.memory.hopping import Hop, add_hops, find_hops
 from widedeep_kb.memory.interrupts import uninterrupted
 from widedeep_kb.memory.narrowing import narrow
 from widedeep_kb.memory.packed import RowCodec, codec_for, make_table
+from widedeep_kb.memory.recalled import Recall, RowPlaces
 from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.memory.rows import expand_rows
@@ -37,66 +38,6 @@ from widedeep_kb.memory.validity import IS_DATED, VALIDITY_COLUMNS, Validity
 
 ROWS_FILE = "rows.safetensors"
 CATALOGUE_FILE = "facts.parquet"
-
-
-@dataclass(frozen=True)
-class Recall:
-    """The rows of the facts that B texts are about.
-
-    Attributes:
-        rows: [B, R, D] float32, all zeros where a text has no further row.
-        weights: [B, R] float32, weight of the hit that brought each row.
-        row_ids: [B, R] int64 into the table, -1 = no row.
-        row_facts: [B, R] int64 ordinal of each row's fact, -1 = none.
-        hits: what the index returned, narrowed (see `narrowing`).
-        catalogue: the facts as they were when they were recalled.
-        pending: what to wait for before `rows` are used; None: nothing.
-        hops: of each text, best first (see `hopping`); empty where no second hop was asked for.
-    """
-
-    rows: Tensor
-    weights: Tensor
-    row_ids: np.ndarray
-    row_facts: np.ndarray
-    hits: Hits
-    catalogue: FactCatalogue
-    pending: Pending | None = None
-    hops: tuple[tuple[Hop, ...], ...] = ()
-
-    @property
-    def has_rows(self) -> np.ndarray:
-        """[B] bool, texts with at least one row."""
-        return (self.row_ids >= 0).any(axis=1)
-
-    @property
-    def is_guessed(self) -> np.ndarray:
-        """[B] bool, texts whose facts are those of a name that was only guessed."""
-        return (self.hits.stage == GUESSED).any(axis=1)
-
-
-@dataclass(frozen=True)
-class RowPlaces:
-    """Where in the table the rows of each fact are.
-
-    Attributes:
-        first_rows, num_rows: int64, by ordinal; no rows where there is no fact.
-    """
-
-    first_rows: np.ndarray
-    num_rows: np.ndarray
-
-    def row_ids_of(self, ordinals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Row ids [B, R] and the fact of each [B, R] for facts [B, C]; -1 fills what is empty."""
-        counts = np.where(ordinals >= 0, self.num_rows[ordinals], 0) if len(self.num_rows) else np.zeros_like(ordinals)
-        totals = counts.sum(axis=1)
-        width = int(totals.max(initial=0))
-        ids = np.full((len(ordinals), width), -1, dtype=np.int64)
-        facts = np.full((len(ordinals), width), -1, dtype=np.int64)
-        is_filled = np.arange(width)[None] < totals[:, None]
-        live = ordinals[counts > 0]
-        ids[is_filled] = expand_rows(self.first_rows[live], self.num_rows[live])
-        facts[is_filled] = np.repeat(live, self.num_rows[live])
-        return ids, facts
 
 
 class FactStore:
@@ -137,6 +78,7 @@ class FactStore:
         self.table = within_budget(self.table, capacity=self.table.capacity, gpu_row_bytes=gpu_row_bytes)
         self._guesser: NameGuesser | None = None
         self._validity: Validity | None = None
+        self._fact_ids: FactIds | None = None
         self.first_rows = np.zeros(0, dtype=np.int64)
         self.num_rows = np.zeros(0, dtype=np.int64)
 
@@ -233,6 +175,34 @@ class FactStore:
         weights = torch.from_numpy(np.where(is_hit, hits.weights[:, :, None], 0.0).max(axis=1, initial=0.0)).float()
         return Recall(rows, weights.to(rows.device), ids, facts, hits, catalogue, pending, tuple(map(tuple, found)))
 
+    def hits(self, texts: Sequence[str], *, as_of: date | None = None) -> Hits:
+        """What `recall` finds for B texts, without the rows."""
+        with self.lock:
+            excluded = self.validity.excluded(as_of, self._facts_of_subjects)
+            hits = self.retriever.lookup(texts, excluded=excluded)
+            return narrow(hits, self.retriever.namings_of(hits.ordinals))
+
+    def lookup_keys(
+        self, subjects: Sequence[str], relations: Sequence[str | None], *, as_of: date | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Facts by exact key: nothing is weighed, nothing is left out.
+
+        Args:
+            subjects: Q names, each a subject or alias as a whole (any case).
+            relations: Q relations as they were written; None: all of the subject's.
+            as_of: only facts that hold on this day; None: all.
+
+        Returns:
+            int64 [F] index of the key and int64 [F] ordinal of each fact, key after key.
+        """
+        with self.lock:
+            rows, ordinals = self.retriever.facts_named(subjects, relations)
+            if as_of is not None:
+                excluded = self.validity.excluded(as_of, self._facts_of_subjects)
+                is_kept = ~np.isin(ordinals, excluded)
+                rows, ordinals = rows[is_kept], ordinals[is_kept]
+        return rows, ordinals
+
     def hops(
         self, texts: Sequence[str] | Sequence[Sequence[str]], *, use_semantic: bool = False, as_of: date | None = None
     ) -> tuple[list[list[Hop]], FactCatalogue]:
@@ -286,9 +256,16 @@ class FactStore:
         return self._validity
 
     @property
-    def _followers(self) -> list[NameGuesser | Validity]:
+    def fact_ids(self) -> FactIds:
+        """fact_ids by ordinal; made when first asked for, and kept in step from then on."""
+        if self._fact_ids is None:
+            self._fact_ids = FactIds(self.catalogue.where(pl.lit(True), ["ordinal", "fact_id"]))  # noqa: FBT003 - a column
+        return self._fact_ids
+
+    @property
+    def _followers(self) -> list[NameGuesser | Validity | FactIds]:
         """What is kept in step with the facts, once it has been made."""
-        return [part for part in (self._guesser, self._validity) if part is not None]
+        return [part for part in (self._guesser, self._validity, self._fact_ids) if part is not None]
 
     def _facts_of_subjects(self, subject_ids: list[str]) -> pl.DataFrame:
         return self.catalogue.columns_for(self.retriever.ordinals_of(subject_ids), VALIDITY_COLUMNS)
@@ -350,7 +327,7 @@ class FactStore:
             raise ValueError(f"{folder / CATALOGUE_FILE} is missing")
         store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)
         store.retriever = Retriever.load(folder, word_vectors=word_vectors)
-        store._guesser, store._validity = None, None
+        store._guesser, store._validity, store._fact_ids = None, None, None
         if (folder / NAMES_FILE).is_file():
             store._guesser = NameGuesser.load(folder, device=store._names_device)
         if store.catalogue.next_ordinal != len(store.first_rows):

@@ -30,6 +30,7 @@ from widedeep_kb.memory.growing import Growing
 from widedeep_kb.memory.index import ExactIndex
 from widedeep_kb.memory.key_counts import KeyCounts
 from widedeep_kb.segment import is_unspaced
+from widedeep_kb.whole_keys import whole_keys
 from widedeep_kb.word_statistics import FUNCTION_WORDS, is_common, zipf_frequency
 
 FREE, COMMON, FUNCTION = 0, 1, 2
@@ -204,7 +205,7 @@ class Subjects:
 
     def named(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Subjects that have exactly one of N names: index of the name, int64 [M], key and check, uint64 [M, 2]."""
-        found = self.forms.lookup(*text_keys(encode(names)))
+        found = self.forms.lookup(*whole_keys(names))
         return _distinct(found.rows, self.hashes[found.values])
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -224,6 +224,18 @@ class WideTable(nn.Module):
         """Float32 [N, D] of rows (int64 [N]) that the caller knows to be live: no GPU is waited for to check them."""
         return gather_rows(self.weight, row_ids, dtype=torch.float32)
 
+    def rows_as_stored(self, row_ids: np.ndarray) -> np.ndarray:
+        """Numpy [N, D] of live rows (int64 [N]), float16 or float32: as they are stored where numpy knows the type.
+
+        Raises:
+            ValueError: a row out of range or not live.
+        """
+        ids = torch.from_numpy(row_ids).to(self.weight.device)
+        if self.weight.dtype in (torch.float16, torch.float32):
+            self.check_live(ids)
+            return self.weight.index_select(0, ids).cpu().numpy()
+        return self.lookup_rows(ids).cpu().numpy()
+
     def ahead(self) -> AbstractContextManager[Pending | None]:
         """Rows looked up inside the `with` block may still be on their way behind it, if it yields what to wait for."""
         return nullcontext()

@@ -16,8 +16,9 @@ import polars as pl
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS, NO_TOKEN, pad_rows
+from widedeep_kb.memory.recalled import RowPlaces
 from widedeep_kb.memory.retrieval import Retriever
-from widedeep_kb.memory.store import FactStore, RowPlaces
+from widedeep_kb.memory.store import FactStore
 from widedeep_kb.schema import statement_prefix
 from widedeep_kb.synthetic import unrelated_prompts
 from widedeep_kb.training.build_chunk import MAX_PROMPT_TOKENS

@@ -1,0 +1,69 @@
+"""Runs the server: a port that answers at once, memories that load behind it, and an orderly end on SIGTERM."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+
+import uvicorn
+
+from widedeep_kb.serving.app import create_app
+from widedeep_kb.serving.state import ServerState
+
+
+def run_server(state: ServerState, *, host: str, port: int) -> int:
+    """Serve until told to stop; returns the exit code.
+
+    Running requests may finish for `limits.shutdown_s` seconds; what was acknowledged is on disk already.
+
+    Args:
+        state: of the server.
+        host, port: to listen on; port 0 = any free one, which is printed.
+
+    Raises:
+        ValueError: a host that others can reach, with no token wanted of them.
+        OSError: the port is taken.
+    """
+    if not len(state.tokens) and not is_loopback(host):
+        raise ValueError(f"{host!r} can be reached by others: name tokens for them (--tokens FILE)")
+    config = uvicorn.Config(
+        create_app(state),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=state.limits.shutdown_s,
+        limit_concurrency=state.limits.max_connections,
+        server_header=False,
+        backlog=4096,
+        h11_max_incomplete_event_size=64 << 10,
+    )
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        shown = f"[{host}]" if ":" in host else host
+        print(f"http://{shown}:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
+        server = _Server(config, state)
+        server.run(sockets=[listener])
+    return 1 if state.has_failed else 0
+
+
+class _Server(uvicorn.Server):
+    """A server that ends if its memories cannot be loaded."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
+        super().__init__(config)
+        self._state = state
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; True = stop."""
+        return await super().on_tick(counter) or self._state.has_failed
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
