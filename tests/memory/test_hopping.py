@@ -11,6 +11,7 @@ import pytest
 from widedeep_kb.facts import FactCatalogue
 from widedeep_kb.memory.hopping import HOPPED, MOST_FIRST, Hop, add_hops, find_hops
 from widedeep_kb.memory.retrieval import Retriever
+from widedeep_kb.phrasings import two_hop_frames
 from widedeep_kb.schema import facts_from_records
 
 FACTS = [
@@ -174,6 +175,6 @@ def test_random_chains_are_found(seed: int = 0) -> None:
     for subject, one, two in rng.sample(asked, 100):
         middle = known[subject, one]
         expected = ((subject, one, middle), (middle, two, known[middle, two]))
-        assert chain(memory, f"What is the {two} of the {one} of {subject}?") == expected
-        assert chain(memory, f"{subject}'s {one}'s {two} is") == expected
+        for frame in (*two_hop_frames("trained"), *two_hop_frames("heldout")):
+            assert chain(memory, frame.render(subject, first=one, second=two)) == expected, frame
         assert hops_of(memory, f"What is the {one} of {subject}?") == []

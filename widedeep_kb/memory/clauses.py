@@ -17,6 +17,7 @@ from widedeep_kb.word_statistics import FUNCTION_WORDS, content_weight
 
 _CHUNKS = re.compile(r"\S+")
 _DETERMINERS = frozenset("a an the this that its their his her".split())
+_MARK = 3  # words that a mark between a name and a word counts
 _QUOTES = {'"': '"', "”": "“", "»": "«"}
 _COPULAS = frozenset("is are was were".split())
 _RELATIVES = frozenset("where which who whom whose that".split())
@@ -79,15 +80,14 @@ class Clause:
 
     def match(self, relation: str, *, name: Span, used: Collection[int] = ()) -> Match:
         """The words outside the name and not `used` that name the relation; of several, those nearest to the name."""
-        places: set[int] = set()
         taken = {*used, *range(*name)}
-        total = matched = 0.0
-        for cue, weight in relation_cues(relation).items():
-            total += weight
-            free = [at for at in self._cues.get(cue, ()) if not taken.intersection(at)]
-            if free:
-                matched += weight
-                places.update(min(free, key=lambda at: self.distance(at, name)))
+        cues = relation_cues(relation)
+        free = {cue: [at for at in self._cues.get(cue, ()) if not taken.intersection(at)] for cue in cues}
+        places: set[int] = set()
+        for found in sorted(filter(None, free.values()), key=lambda found: -len(found[0])):  # pairs, then words in them
+            places.update(min(found, key=lambda at: (not places.issuperset(at), self.distance(at, name))))
+        matched = sum(weight for cue, weight in cues.items() if free[cue])
+        total = sum(cues.values())
         return Match(frozenset(places), matched / total if total else 0.0)
 
     def covered(self, places: Iterable[int]) -> float:
@@ -99,9 +99,12 @@ class Clause:
         return sum(weight for i, weight in enumerate(self.weights) if not name.first <= i < name.last)
 
     def distance(self, places: Iterable[int], name: Span) -> int:
-        """Words between the name and the nearest of the places; more than there are words where there is none."""
-        gaps = (name.first - 1 - i if i < name.first else i - name.last for i in places)
-        return min(gaps, default=len(self.words))
+        """Words between the name and the nearest of the places, a mark counted as three; very many for no place."""
+        return min((self._gap(i, name) for i in places), default=4 * len(self.words))
+
+    def _gap(self, place: int, name: Span) -> int:
+        first, last = (place, name.first) if place < name.first else (name.last - 1, place)
+        return last - first - 1 + _MARK * any(word.ends for word in self.words[first:last])
 
     def phrase(self, name: Span, own: Collection[int], outer: Collection[int]) -> Span:
         """The words that stand for what a first fact says: its name, the words of its relation and what is between.

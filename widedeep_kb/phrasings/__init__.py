@@ -9,6 +9,7 @@ from widedeep_kb.phrasings.paraphrase import (
     Paraphrase,
     relation_paraphrases,
 )
+from widedeep_kb.phrasings.two_hops import TwoHopFrame, two_hop_frames
 from widedeep_kb.phrasings.wrapper import CANONICAL, RAW, WRAPPERS, Wrapper, wrappers
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "CommonRelation",
     "Frame",
     "Paraphrase",
+    "TwoHopFrame",
     "Wrapper",
     "corrupt",
     "frames",
     "misspell",
     "relation_paraphrases",
+    "two_hop_frames",
     "wrappers",
 ]
