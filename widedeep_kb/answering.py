@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -22,16 +22,10 @@ from widedeep_kb.following import attention_shares, follow
 from widedeep_kb.lm import AnswerLineEnd, answer_tokens, end_ids, left_pad
 from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.memory.trace import GreedyTrace
-from widedeep_kb.phrasings import CANONICAL
+from widedeep_kb.phrasings import ask_prompt
 
 if TYPE_CHECKING:
     from widedeep_kb.model import KnowledgeMemory
-
-_QUESTION_START = re.compile(
-    r"\s*(who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|would|will|has|have|"
-    r"tell|give|name|list|state|show|find|please|provide|identify|specify)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,8 @@ class AskOptions:
         batch_size: questions in one call of the LLM.
         use_memory: False = the bare LLM answers.
         hops: most facts that an answer may take in a row, each about the object of the one before (see `following`).
+        chaining: "rewrite" = read the first fact, then ask what is left; "together" = read the rows of both hops in one
+            pass, for a reader trained on such questions; two hops at most.
         as_of: answer from the facts that hold on this day; None: today, see `memory.validity`.
 
     Raises:
@@ -53,17 +49,20 @@ class AskOptions:
     batch_size: int = 32
     use_memory: bool = True
     hops: int = 1
+    chaining: Literal["rewrite", "together"] = "rewrite"
     as_of: date | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_new_tokens", "batch_size", "hops"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.chaining not in ("rewrite", "together"):
+            raise ValueError(f"chaining must be 'rewrite' or 'together', got {self.chaining!r}")
 
 
 def answer_many(memory: KnowledgeMemory, questions: Sequence[str], options: AskOptions) -> list[MemoryAnswer]:
     """Answer questions greedily, in order; batches hold prompts of similar length."""
-    if options.hops > 1 and options.use_memory:
+    if options.hops > 1 and options.use_memory and options.chaining == "rewrite":
         return answer_over_hops(memory, questions, options)
     encoded = memory.lm.encode([ask_prompt(q) for q in questions])
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
@@ -101,8 +100,9 @@ def answer_batch(
     """Answer B questions, whose prompts are token ids `rows`, in one call of the LLM."""
     started = time.perf_counter()
     trace = GreedyTrace()
+    hops = options.hops if options.chaining == "together" else 1
     binding, recall = memory.binding(
-        questions, observe=trace.observe, use_memory=options.use_memory, as_of=options.as_of
+        questions, observe=trace.observe, use_memory=options.use_memory, as_of=options.as_of, hops=hops
     )
     padded = left_pad(rows, pad_id=memory.lm.tokenizer.pad_token_id)
     input_ids, attention_mask = (tensor.to(memory.lm.device) for tensor in padded)
@@ -129,9 +129,27 @@ def answer_batch(
             prompt_tokens=len(prompt),
             generated_tokens=len(tokens),
             latency_ms=latency,
+            chain=chain,
         )
-        for tokens, prompt, confidence, facts in zip(new, rows, trace.confidence(steps), evidence, strict=True)
+        for tokens, prompt, confidence, facts, chain in zip(
+            new, rows, trace.confidence(steps), evidence, chains_of(recall, evidence), strict=True
+        )
     ]
+
+
+def chains_of(recall: Recall, evidence: Sequence[Sequence[Evidence]]) -> list[tuple[Evidence, ...]]:
+    """For each question, the first and the second fact of its best hop that the adapters looked at most; or nothing."""
+    if not any(recall.hops):
+        return [()] * len(evidence)
+    ordinals = np.unique([ordinal for hops in recall.hops for hop in hops for ordinal in (hop.first, *hop.seconds)])
+    fact_ids = dict(zip(ordinals.tolist(), recall.catalogue.columns_for(ordinals, ["fact_id"])["fact_id"], strict=True))
+    chains = []
+    for hops, facts in zip(recall.hops, evidence, strict=True):
+        seen = {fact.fact_id: fact for fact in reversed(facts)}
+        pairs = [(fact_ids[hop.first], fact_ids[second]) for hop in hops for second in hop.seconds.tolist()]
+        read = [(seen[one], seen[other]) for one, other in pairs if one in seen and other in seen]
+        chains.append(max(read, key=lambda pair: pair[1].attention, default=()))
+    return chains
 
 
 def evidence_of(recall: Recall, mass: Tensor | None, *, least: float = 0.01) -> list[tuple[Evidence, ...]]:
@@ -148,13 +166,6 @@ def evidence_of(recall: Recall, mass: Tensor | None, *, least: float = 0.01) -> 
         tuple(Evidence(**known[o], attention=round(total, 4), is_guessed=is_guessed) for o, total in row)
         for row, is_guessed in zip(kept, recall.is_guessed.tolist(), strict=True)
     ]
-
-
-def ask_prompt(question: str) -> str:
-    """The prompt for a question; a statement to complete is used as it is."""
-    if question.rstrip().endswith(("?", ".", "!")) or _QUESTION_START.match(question):
-        return CANONICAL.wrap(question)
-    return question
 
 
 def user_words(prompt: str) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -23,13 +23,15 @@ from widedeep_kb.memory.encoding import SLOTS_PER_ROW
 from widedeep_kb.memory.hopping import Hop
 from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.memory.trace import GreedyTrace
-from widedeep_kb.phrasings import CANONICAL
+from widedeep_kb.phrasings import ask_prompt
 
 if TYPE_CHECKING:
     from widedeep_kb.facts import FactCatalogue
     from widedeep_kb.model import KnowledgeMemory
 
 _POSSESSIVE = re.compile("['’]s$")
+LEAST_OPEN = 0.15
+"""Least attention on one fact of the object where no word of the question is of that fact's relation."""
 _UNREAD = 0.05  # what a fact without attention counts, beside the words that name it
 
 
@@ -58,9 +60,8 @@ def follow(
     for _ in range(num_hops):
         hops, catalogue = memory.store.hops([one.text for one in going], use_semantic=memory.use_semantic, as_of=as_of)
         found = [(one, own) for one, own in zip(going, hops, strict=True) if own]
-        for start in range(0, len(found), batch_size):
-            _read(found[start : start + batch_size], memory=memory, catalogue=catalogue, as_of=as_of)
-        going = [one for one, _ in found]
+        batches = (found[start : start + batch_size] for start in range(0, len(found), batch_size))
+        going = [one for batch in batches for one in _read(batch, memory=memory, catalogue=catalogue, as_of=as_of)]
     return followed
 
 
@@ -70,12 +71,47 @@ def _read(
     memory: KnowledgeMemory,
     catalogue: FactCatalogue,
     as_of: date | None,
-) -> None:
-    """Read the first fact of each question's hops in one pass of the LLM, and put its object in its place."""
-    asked = [f"What is {_POSSESSIVE.sub('', hops[0].phrase)}?" for _, hops in found]
-    prompts = memory.lm.encode([CANONICAL.wrap(text) for text in asked])
+) -> list[Followed]:
+    """Read the first fact of each question's hops, and put its object in its place; returns those where that was done.
+
+    An open hop is taken only if the adapters find what is left to be asked among the object's facts.
+    """
+    shares = _attention([f"What is {_POSSESSIVE.sub('', hops[0].phrase)}?" for _, hops in found], memory, as_of=as_of)
+    chosen = [
+        max(hops, key=lambda hop: hop.score * (_UNREAD + read.shares.get(hop.first, 0.0)))
+        for (_, hops), read in zip(found, shares, strict=True)
+    ]
+    left = iter(_attention([hop.text for hop in chosen if hop.is_open], memory, as_of=as_of))
+    names = ["fact_id", "subject", "relation", "object", "source"]
+    firsts = catalogue.columns_for(np.array([hop.first for hop in chosen], dtype=np.int64), names).to_dicts()
+    followed = []
+    for (one, _), hop, read, fact in zip(found, chosen, shares, firsts, strict=True):
+        one.prompt_tokens += read.prompt_tokens
+        if hop.is_open:
+            second = next(left)
+            one.prompt_tokens += second.prompt_tokens
+            if max((second.shares.get(ordinal, 0.0) for ordinal in hop.seconds.tolist()), default=0.0) < LEAST_OPEN:
+                continue
+        one.text = hop.text
+        one.facts += (Evidence(**fact, attention=round(read.shares.get(hop.first, 0.0), 4)),)
+        followed.append(one)
+    return followed
+
+
+class _Read(NamedTuple):
+    """The share of the attention on each fact, by ordinal, at the last token of a prompt, and the prompt's tokens."""
+
+    shares: dict[int, float]
+    prompt_tokens: int
+
+
+def _attention(texts: Sequence[str], memory: KnowledgeMemory, *, as_of: date | None) -> list[_Read]:
+    """Where the adapters look at the end of each question: one pass of the LLM, nothing is generated."""
+    if not texts:
+        return []
+    prompts = memory.lm.encode([ask_prompt(text) for text in texts])
     trace = GreedyTrace()
-    binding, recall = memory.binding(asked, observe=trace.observe, as_of=as_of)
+    binding, recall = memory.binding(list(texts), observe=trace.observe, as_of=as_of)
     input_ids, attention_mask = left_pad(prompts, pad_id=memory.lm.tokenizer.pad_token_id)
     with memory.hooks.bind(binding):
         memory.lm.decoder(
@@ -83,17 +119,8 @@ def _read(
             attention_mask=attention_mask.to(memory.lm.device),
             use_cache=False,
         )
-    shares = attention_shares(recall, trace.mass([1] * len(found), num_adapters=len(memory.reader.adapters)))
-    chosen = [
-        max(hops, key=lambda hop: hop.score * (_UNREAD + own.get(hop.first, 0.0)))
-        for (_, hops), own in zip(found, shares, strict=True)
-    ]
-    names = ["fact_id", "subject", "relation", "object", "source"]
-    firsts = catalogue.columns_for(np.array([hop.first for hop in chosen], dtype=np.int64), names).to_dicts()
-    for (one, _), hop, own, fact, prompt in zip(found, chosen, shares, firsts, prompts, strict=True):
-        one.text = hop.text
-        one.facts += (Evidence(**fact, attention=round(own.get(hop.first, 0.0), 4)),)
-        one.prompt_tokens += len(prompt)
+    shares = attention_shares(recall, trace.mass([1] * len(texts), num_adapters=len(memory.reader.adapters)))
+    return [_Read(own, len(prompt)) for own, prompt in zip(shares, prompts, strict=True)]
 
 
 def attention_shares(recall: Recall, mass: Tensor | None) -> list[dict[int, float]]:

@@ -202,6 +202,7 @@ class KnowledgeMemory:
         observe: Callable | None = None,
         use_memory: bool = True,
         as_of: date | None = None,
+        hops: int = 1,
     ) -> tuple[Binding, Recall]:
         """The memory that B raw texts bring, ready to be bound to a call of the LLM.
 
@@ -210,9 +211,10 @@ class KnowledgeMemory:
             observe: see `Binding`.
             use_memory: False = the bare LLM.
             as_of: bring only facts that hold on this day; None: see `memory.validity`.
+            hops: 2 = also facts of the objects of facts, see `FactStore.recall`.
         """
         asked = texts if use_memory else [[]] * len(texts)
-        recall = self.store.recall(asked, is_ahead=True, use_semantic=self.use_semantic, as_of=as_of)
+        recall = self.store.recall(asked, is_ahead=True, use_semantic=self.use_semantic, as_of=as_of, hops=hops)
         rows = recall.rows.to(self.lm.device) if self.use_wide and recall.has_rows.any() else None
         binding = Binding(
             rows=rows,

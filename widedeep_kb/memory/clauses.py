@@ -129,6 +129,12 @@ class Clause:
             first -= 1
         return Span(first, last)
 
+    def is_definite(self, phrase: Span, name: Span) -> bool:
+        """Whether the phrase names one thing: it begins with `the`, or with the name as an owner."""
+        if phrase.first < name.first:
+            return self.words[phrase.first].folded in ("the", "whatever", "whoever")
+        return self.words[name.last - 1].folded.endswith(("'s", "s'")) and phrase.last > name.last
+
     def replace(self, phrase: Span, name: str) -> str:
         """The question with a name in the place of the phrase; an ending `'s` stays."""
         begin, end = self.words[phrase.first].begin, self.words[phrase.last - 1].end

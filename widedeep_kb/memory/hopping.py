@@ -43,6 +43,7 @@ class Hop(NamedTuple):
         seconds: int64 [S], ordinals of its object's facts, the best named first.
         weights: float32 [S], in (0, 1].
         score: how well the question names both relations, in (0, 1].
+        is_open: no word of the question is of the second relation's own: whether it is asked for, the LLM must say.
         phrase: words of the question that stand for the first fact, as written.
         text: the question with the object in their place.
     """
@@ -51,6 +52,7 @@ class Hop(NamedTuple):
     seconds: np.ndarray
     weights: np.ndarray
     score: float
+    is_open: bool
     phrase: str
     text: str
 
@@ -161,6 +163,25 @@ def _named(clause: Clause, fact: Mapping, weight: float) -> _Named:
     return _Named(fact["ordinal"], fact["object"], name, match, weight)
 
 
+def _open_hop(clause: Clause, first: _Named, relations: Relations, *, own: frozenset[int]) -> Hop | None:
+    """The hop over a first fact that the question names as one thing, `the country of Lyon`, and asks more of."""
+    phrase = clause.phrase(first.name, own, ())
+    others = [i for i in range(len(clause.words)) if not phrase.first <= i < phrase.last]
+    asked = clause.covered(others)
+    if not asked or not clause.is_definite(phrase, first.name):
+        return None
+    ordinals = [ordinal for found in relations.values() for ordinal in found if ordinal != first.ordinal]
+    return Hop(
+        first=first.ordinal,
+        seconds=np.array(ordinals, np.int64),
+        weights=np.full(len(ordinals), first.weight * _BASE, np.float32),
+        score=first.match.share * _UNNAMED,
+        is_open=True,
+        phrase=clause.spoken(phrase),
+        text=clause.replace(phrase, first.object),
+    )
+
+
 def _hop(clause: Clause, first: _Named, relations: Relations, *, alone: float) -> Hop | None:
     """The hop over a first fact, or None where the question does not name it and one of the second facts.
 
@@ -180,7 +201,7 @@ def _hop(clause: Clause, first: _Named, relations: Relations, *, alone: float) -
     best = max(matches.values(), key=lambda match: (match.share, clause.covered(match.places)), default=None)
     most = clause.covered(best.places) if best else 0.0
     if best is None or best.share < _LEAST_SECOND or not most:
-        return None
+        return _open_hop(clause, first, relations, own=own) if is_named else None
     explained = clause.covered(own | best.places)
     phrase = clause.phrase(first.name, own, best.places)
     if is_named:
@@ -201,6 +222,7 @@ def _hop(clause: Clause, first: _Named, relations: Relations, *, alone: float) -
         seconds=np.array([ordinal for relation in order for ordinal in relations[relation]], np.int64),
         weights=np.array([first.weight * (_BASE + _CUE * fits[r]) for r in order for _ in relations[r]], np.float32),
         score=score,
+        is_open=False,
         phrase=clause.spoken(phrase),
         text=clause.replace(phrase, first.object),
     )

@@ -1,5 +1,6 @@
 """Phrasings: how people ask for a fact. Frames, natural questions of common relations, wrappers, typing errors."""
 
+from widedeep_kb.phrasings.asking import ask_prompt
 from widedeep_kb.phrasings.corruption import corrupt, misspell
 from widedeep_kb.phrasings.frame import FRAME_KINDS, FRAMES, SPLITS, Frame, frames
 from widedeep_kb.phrasings.paraphrase import (
@@ -26,6 +27,7 @@ __all__ = [
     "Paraphrase",
     "TwoHopFrame",
     "Wrapper",
+    "ask_prompt",
     "corrupt",
     "frames",
     "misspell",

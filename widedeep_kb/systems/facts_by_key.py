@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from widedeep_kb.facts import FactCatalogue
+from widedeep_kb.memory.hopping import Hop, find_hops
 from widedeep_kb.memory.relations import WordVectors, hashed_word_vectors
 from widedeep_kb.memory.retrieval import Retriever
 
@@ -50,3 +51,13 @@ class FactsByKey:
         )
         starts = np.cumsum(lengths) - lengths
         return [rows.slice(start, length) for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)]
+
+    def hops(self, questions: Sequence[str]) -> list[list[Hop]]:
+        """The two-fact chains that each question names, best first (see `memory.hopping`)."""
+        texts = list(questions)
+        hits = self._retriever.lookup(texts)
+        return find_hops(texts, hits, retriever=self._retriever, catalogue=self._catalogue)
+
+    def fact_id(self, ordinal: int) -> str:
+        """The id of one fact."""
+        return self._catalogue.columns_for(np.array([ordinal]), ["fact_id"])["fact_id"][0]

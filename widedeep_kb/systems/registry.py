@@ -25,6 +25,7 @@ SYSTEMS: dict[str, Entry] = {
     "oracle": Entry("widedeep_kb.systems.oracle:Oracle", has_lm=True),
     "in_context": Entry("widedeep_kb.systems.in_context:InContext", has_lm=True),
     "lookup": Entry("widedeep_kb.systems.lookup:Lookup", has_lm=False),
+    "lookup_twice": Entry("widedeep_kb.systems.lookup_twice:LookupTwice", has_lm=False),
     "lookup_vectors": Entry("widedeep_kb.systems.lookup:LookupVectors", has_lm=True),
 }
 
