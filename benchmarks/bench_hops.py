@@ -117,17 +117,21 @@ def ask_for(phrasing: str, chains: pl.DataFrame, templates: dict[str, list[str]]
     """The questions of one class about chains."""
     if phrasing == "own":
         return own_questions(chains, templates, seed=seed)
-    return (
-        single_questions(chains, seed=seed)
-        if phrasing == "single"
-        else frame_questions(chains, split="heldout", seed=seed)
-    )
+    if phrasing == "single":
+        return single_questions(chains, seed=seed)
+    return frame_questions(chains, split="heldout", seed=seed)
 
 
-def run_domain(name: str, memory: KnowledgeMemory, *, args: argparse.Namespace) -> pl.DataFrame:
+def run_domain(
+    name: str,
+    memory: KnowledgeMemory,
+    *,
+    facts: pl.DataFrame,
+    templates: dict[str, list[str]],
+    args: argparse.Namespace,
+) -> pl.DataFrame:
     """Ask all arms about one domain: predictions with `domain` and `phrasing`."""
     started = time.perf_counter()
-    facts, templates = load_domain(name, args)
     facts = short_facts(facts, memory.lm)
     num_dev = args.num_dev + NUM_SHOTS
     chains = draw_chains(two_hop_chains(facts), count=args.num_questions + num_dev, seed=args.seed)
@@ -178,7 +182,8 @@ def main(argv: list[str] | None = None) -> None:
     tell(llm=memory.lm.identity.name, device=str(memory.lm.device), reader=str(args.reader or "shipped"))
     parts = []
     for name in args.domains.split(","):
-        parts.append(run_domain(name, memory, args=args))
+        facts, templates = load_domain(name, args)
+        parts.append(run_domain(name, memory, facts=facts, templates=templates, args=args))
         write_table(pl.concat(parts), args.output)
     print(f"\n{table(pl.concat(parts))}")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from widedeep_kb.answering import AskOptions
-from widedeep_kb.following import follow
+from widedeep_kb.following import LEAST_OPEN, follow
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.model import KnowledgeMemory
@@ -96,6 +96,37 @@ def test_the_fact_with_the_attention_is_followed(memory: KnowledgeMemory, monkey
         (one,) = follow(memory, [TWO], num_hops=1, batch_size=1)
         assert one.facts[0].object == catalogue.columns_for([chosen.first], ["object"])["object"][0]
         assert one.text == chosen.text
+
+
+def test_an_open_hop_is_taken_where_the_adapters_find_the_rest(
+    memory: KnowledgeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Which money do people pay with in the country of Lyon?"
+    ((hop,),), _ = memory.store.hops([text])
+    for share, is_taken in ((LEAST_OPEN - 0.01, False), (LEAST_OPEN + 0.01, True)):
+        shares = [{hop.first: 0.9, int(hop.seconds[0]): share}]
+        monkeypatch.setattr("widedeep_kb.following.attention_shares", lambda *_, found=shares: found)
+        (one,) = follow(memory, [text], num_hops=2, batch_size=1)
+        assert one.text == (hop.text if is_taken else text)
+        assert bool(one.facts) == is_taken
+        assert one.prompt_tokens > 0
+
+
+def test_both_hops_are_read_together_where_that_is_asked_for(memory: KnowledgeMemory) -> None:
+    answers = memory.ask_many([TWO, ONE[0], ONE[2]], hops=2, chaining="together")
+    relations = [[fact.relation for fact in answer.evidence] for answer in answers]
+    assert {"country", "capital"} <= set(relations[0])
+    assert [[fact.object for fact in answer.chain][:1] for answer in answers] == [["France"], [], []]
+    assert answers[0].chain[1].subject == "France"
+    assert answers[1].text == memory.ask(ONE[0]).text
+
+
+def test_a_way_of_chaining_that_there_is_not_is_refused(memory: KnowledgeMemory) -> None:
+    with pytest.raises(ValueError, match="chaining must be 'rewrite' or 'together', got 'apart'"):
+        AskOptions(chaining="apart")
+    with pytest.raises(ValueError, match="1 or 2 hops"):
+        memory.ask(TWO, hops=3, chaining="together")
+    assert not memory.ask(TWO, hops=3, use_memory=False).chain
 
 
 def test_hops_below_one_are_refused() -> None:

@@ -117,6 +117,23 @@ def test_the_words_of_the_first_fact_are_replaced(memory: tuple[FactCatalogue, R
     assert (np.diff(hop.weights) <= 0).all()
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("How many people live in the country of Lyon?", "How many people live in France?"),
+        ("What money is used in Lyon's country?", "What money is used in France?"),
+        ("The people of the country of Lyon number", "The people of France number"),
+    ],
+)
+def test_a_hop_is_open_where_more_is_asked_of_a_named_first_fact(
+    memory: tuple[FactCatalogue, Retriever], text: str, left: str
+) -> None:
+    (hop,) = hops_of(memory, text)
+    assert (hop.is_open, hop.text) == (True, left)
+    assert {memory[0].rows(np.array([o]))["subject"][0] for o in hop.seconds.tolist()} == {"France"}
+    assert not any(hop.is_open for hop in hops_of(memory, "What is the capital of the country of Lyon?"))
+
+
 def test_all_values_of_a_property_are_followed_but_no_more_than_allowed() -> None:
     neighbours = [{"subject": "Utopia", "relation": "neighbouring country", "object": f"Land{i}"} for i in range(6)]
     capitals = [{"subject": f"Land{i}", "relation": "capital", "object": f"Town{i}"} for i in range(6)]

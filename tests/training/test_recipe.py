@@ -75,3 +75,19 @@ def test_comparisons_are_as_many_as_wished_and_hold_both_facts(ingredients: Ingr
     assert (first != second).all()
     assert (chunk.candidates[compared][:, :2] == np.stack([first, second], axis=1)).all()
     assert (chunk.second_targets[~compared] == -1).all() and not chunk.silent[compared].any()
+
+
+def test_two_hops_are_as_many_as_wished_and_hold_both_facts(ingredients: Ingredients) -> None:
+    recipe = Recipe(synthetic_subjects=400, real_facts=10, num_questions=600, two_hops=0.2)
+    ((_, chunk),) = chunk_stream(ingredients, recipe, finish=with_seed, seed=2, limit=1, num_workers=0)
+    chained = chunk.classes == chunk.class_names.index("two_hops")
+    assert 0.5 * 120 < chained.sum() <= 120, "only prompts and answers that are too long are left out"
+    targets, held = chunk.targets[chained], chunk.candidates[chained][:, :2]
+    assert (targets[:, None] == held).sum(axis=1).tolist() == [1] * len(targets)
+    assert (targets == held[:, 1]).mean() > 0.6, "most ask for the second fact"
+    assert (chunk.second_targets[chained] == -1).all() and not chunk.silent[chained].any()
+
+
+def test_without_two_hops_chunks_are_what_they_were(ingredients: Ingredients) -> None:
+    ((_, chunk),) = chunk_stream(ingredients, RECIPE, finish=with_seed, seed=5, limit=1, num_workers=0)
+    assert "two_hops" not in chunk.class_names

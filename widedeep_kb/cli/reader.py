@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evidence-weight", type=not_negative, default=0.5)
     parser.add_argument("--silence-weight", type=not_negative, default=0.3)
     parser.add_argument("--synthetic-share", type=share, default=0.7)
+    parser.add_argument("--two-hop-share", type=share, default=0.0, help="of the questions (default: none)")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile (default: on a GPU)")
     parser.add_argument("--writer-layers", type=int, nargs="+")
     parser.add_argument("--adapter-layers", type=int, nargs="+")
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         f"{len(materials.validation)} validation sets, on {lm.device}",
         file=sys.stderr,
     )
-    whole = Recipe(synthetic_share=args.synthetic_share)
+    whole = Recipe(synthetic_share=args.synthetic_share, two_hops=args.two_hop_share)
     recipe = whole.scaled(args.questions_per_chunk / whole.num_questions)
     metrics = train_reader(
         lm,

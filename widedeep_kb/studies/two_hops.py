@@ -105,7 +105,7 @@ def live_facts(facts: pl.DataFrame, chains: pl.DataFrame, *, num_others: int, mo
         facts: all.
         chains: whose own facts are always among those kept.
         num_others: other subjects.
-        most: facts of one subject.
+        most: facts of one subject, unless chains take more.
         seed: of the choices.
     """
     own = chains["subject_ids"].explode().unique(maintain_order=True)
@@ -113,10 +113,9 @@ def live_facts(facts: pl.DataFrame, chains: pl.DataFrame, *, num_others: int, mo
     rest = facts.filter(~pl.col("subject_id").is_in(own.implode()))["subject_id"].unique(maintain_order=True)
     others = rest.sample(min(num_others, len(rest)), seed=seed)
     kept = facts.filter(pl.col("subject_id").is_in(pl.concat([own, others]).implode()))
-    kept = kept.sample(fraction=1.0, shuffle=True, seed=seed).sort(
-        pl.col("fact_id").is_in(asked.implode()), descending=True, maintain_order=True
-    )
-    return kept.filter(pl.int_range(pl.len()).over("subject_id") < most)
+    is_asked = pl.col("fact_id").is_in(asked.implode())
+    kept = kept.sample(fraction=1.0, shuffle=True, seed=seed).sort(is_asked, descending=True, maintain_order=True)
+    return kept.filter((pl.int_range(pl.len()).over("subject_id") < most) | is_asked)
 
 
 def _questions(chains: pl.DataFrame, texts: Sequence[str]) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from widedeep_kb.synthetic.comparisons import COMPARISON_FRAMES, ComparisonQuest
 from widedeep_kb.synthetic.generator import MAX_FACTS_PER_SUBJECT, SyntheticBatch, generate, near_value
 from widedeep_kb.synthetic.relations import Property, draw_properties
 from widedeep_kb.synthetic.subjects import SUBJECT_KINDS, SubjectKind, near_identical
+from widedeep_kb.synthetic.two_hops import TwoHopQuestion, two_hop_questions
 from widedeep_kb.synthetic.unrelated import unrelated_prompts
 from widedeep_kb.synthetic.values import LONG_KINDS, VALUE_KINDS
 
@@ -17,10 +18,12 @@ __all__ = [
     "Property",
     "SubjectKind",
     "SyntheticBatch",
+    "TwoHopQuestion",
     "comparison_questions",
     "draw_properties",
     "generate",
     "near_identical",
     "near_value",
+    "two_hop_questions",
     "unrelated_prompts",
 ]

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count as count_from
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from widedeep_kb.schema import default_statement
 from widedeep_kb.synthetic import SyntheticBatch, generate, unrelated_prompts
 from widedeep_kb.synthetic.unrelated_about import unrelated_about
 from widedeep_kb.training.build_chunk import build_chunk
+from widedeep_kb.training.chained_facts import chained_facts, hold_chains
 from widedeep_kb.training.chunk import Chunk
 from widedeep_kb.training.compared_facts import compared_facts, hold_pairs
 from widedeep_kb.training.examples import (
@@ -52,6 +54,7 @@ class Recipe:
         unrelated: share of questions that no fact can answer.
         absent: share whose fact is not in memory though others of its subject are.
         comparison: share that compare two facts.
+        two_hops: share that take two facts in a row, the object of one being the subject of the next.
         num_candidates: most facts in memory for a question.
     """
 
@@ -62,6 +65,7 @@ class Recipe:
     unrelated: float = 0.15
     absent: float = 0.08
     comparison: float = 0.08
+    two_hops: float = 0.0
     num_candidates: int = 32
 
     def scaled(self, share: float) -> Recipe:
@@ -187,17 +191,22 @@ def make_chunk(
         rng=rng,
         excluded_relations=ingredients.kept_out_relations,
     )
-    count = round(recipe.comparison * recipe.num_questions)
-    compared, facts, replaced = compared_facts(batch, phraser, rng=rng, count=count)
-    without_facts = [replace(e, target=-1, second=-1) for e in compared]
-    found = candidate_facts([*examples, *without_facts], table, np_rng, num_candidates=recipe.num_candidates)
+    compared, facts, replaced = compared_facts(
+        batch, phraser, rng=rng, count=round(recipe.comparison * recipe.num_questions)
+    )
+    chained = chained_facts(batch, phraser, rng=rng, count=round(recipe.two_hops * recipe.num_questions))
+    asked = [replace(e, target=-1, second=-1) for e in (*compared, *chained.examples)]
+    found = candidate_facts([*examples, *asked], table, np_rng, num_candidates=recipe.num_candidates)
     compared = [replace(e, target=len(table) + e.target, second=len(table) + e.second) for e in compared]
-    of_compared = Candidates(found.facts[len(examples) :], found.weights[len(examples) :])
+    ends = np.cumsum([len(examples), len(compared), len(chained.examples)])
+    of_compared, of_chained = (Candidates(*(a[i:j] for a in found)) for i, j in pairwise(ends))
     hold_pairs(of_compared, [(e.target, e.second) for e in compared], replaced=replaced, rng=np_rng)
+    first = len(table) + len(facts)
+    hold_chains(of_chained, chained, firsts=range(first, first + len(chained.facts)), rng=np_rng)
     return build_chunk(
         tokenizer,
-        _with_short_values(merge_tables([table, facts]), tokenizer),
-        examples=[*examples, *compared],
+        _with_short_values(merge_tables([table, facts, chained.facts]), tokenizer),
+        examples=[*examples, *compared, *chained.examples_at(first)],
         candidates=found.facts,
         weights=found.weights,
         end_id=ingredients.end_id,
@@ -231,7 +240,8 @@ def _questions(
     excluded_relations: frozenset[str],
 ) -> list[Example]:
     num_unrelated = round(recipe.unrelated * recipe.num_questions)
-    num_about = recipe.num_questions - num_unrelated - round(recipe.comparison * recipe.num_questions)
+    num_paired = round(recipe.comparison * recipe.num_questions) + round(recipe.two_hops * recipe.num_questions)
+    num_about = recipe.num_questions - num_unrelated - num_paired
     examples = []
     for _ in range(num_about):
         is_synthetic = num_synthetic == len(table) or rng.random() < recipe.synthetic_share
