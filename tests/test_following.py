@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from widedeep_kb.answering import AskOptions
-from widedeep_kb.following import LEAST_OPEN, follow
+from widedeep_kb.following import LEAST_OPEN, LEAST_UNNAMED, follow
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.model import KnowledgeMemory
@@ -110,6 +110,18 @@ def test_an_open_hop_is_taken_where_the_adapters_find_the_rest(
         assert one.text == (hop.text if is_taken else text)
         assert bool(one.facts) == is_taken
         assert one.prompt_tokens > 0
+
+
+def test_a_first_fact_that_other_words_stand_for_must_be_looked_at(
+    memory: KnowledgeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "What is the capital of the nation where Lyon lies?"
+    ((hop,),), _ = memory.store.hops([text])
+    assert not hop.is_named and hop.text == ONE[0]
+    for share, left in ((LEAST_UNNAMED - 0.01, text), (LEAST_UNNAMED + 0.01, ONE[0])):
+        monkeypatch.setattr("widedeep_kb.following.attention_shares", lambda *_, s=share: [{hop.first: s}])
+        (one,) = follow(memory, [text], num_hops=1, batch_size=1)
+        assert one.text == left
 
 
 def test_both_hops_are_read_together_where_that_is_asked_for(memory: KnowledgeMemory) -> None:

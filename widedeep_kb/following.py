@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from widedeep_kb.facts import FactCatalogue
     from widedeep_kb.model import KnowledgeMemory
 
+LEAST_UNNAMED = 0.25
+"""Least attention on a first fact whose relation no word of the question names."""
 _POSSESSIVE = re.compile("['’]s$")
 LEAST_OPEN = 0.15
 """Least attention on one fact of the object where no word of the question is of that fact's relation."""
@@ -74,7 +76,8 @@ def _read(
 ) -> list[Followed]:
     """Read the first fact of each question's hops, and put its object in its place; returns those where that was done.
 
-    An open hop is taken only if the adapters find what is left to be asked among the object's facts.
+    Where other words than its relation's own stand for the first fact, the adapters must look at it; where no word is
+    of the second fact's relation (an open hop), they must find what is left to be asked among the object's facts.
     """
     shares = _attention([f"What is {_POSSESSIVE.sub('', hops[0].phrase)}?" for _, hops in found], memory, as_of=as_of)
     chosen = [
@@ -87,6 +90,8 @@ def _read(
     followed = []
     for (one, _), hop, read, fact in zip(found, chosen, shares, firsts, strict=True):
         one.prompt_tokens += read.prompt_tokens
+        if not hop.is_named and read.shares.get(hop.first, 0.0) < LEAST_UNNAMED:
+            continue
         if hop.is_open:
             second = next(left)
             one.prompt_tokens += second.prompt_tokens

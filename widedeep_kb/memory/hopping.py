@@ -43,6 +43,7 @@ class Hop(NamedTuple):
         seconds: int64 [S], ordinals of its object's facts, the best named first.
         weights: float32 [S], in (0, 1].
         score: how well the question names both relations, in (0, 1].
+        is_named: words of the question are of the first relation's own; otherwise others stand for it.
         is_open: no word of the question is of the second relation's own: whether it is asked for, the LLM must say.
         phrase: words of the question that stand for the first fact, as written.
         text: the question with the object in their place.
@@ -52,6 +53,7 @@ class Hop(NamedTuple):
     seconds: np.ndarray
     weights: np.ndarray
     score: float
+    is_named: bool
     is_open: bool
     phrase: str
     text: str
@@ -176,6 +178,7 @@ def _open_hop(clause: Clause, first: _Named, relations: Relations, *, own: froze
         seconds=np.array(ordinals, np.int64),
         weights=np.full(len(ordinals), first.weight * _BASE, np.float32),
         score=first.match.share * _UNNAMED,
+        is_named=True,
         is_open=True,
         phrase=clause.spoken(phrase),
         text=clause.replace(phrase, first.object),
@@ -222,6 +225,7 @@ def _hop(clause: Clause, first: _Named, relations: Relations, *, alone: float) -
         seconds=np.array([ordinal for relation in order for ordinal in relations[relation]], np.int64),
         weights=np.array([first.weight * (_BASE + _CUE * fits[r]) for r in order for _ in relations[r]], np.float32),
         score=score,
+        is_named=is_named,
         is_open=False,
         phrase=clause.spoken(phrase),
         text=clause.replace(phrase, first.object),
