@@ -4,8 +4,10 @@
 
 Edits of MQuAKE and CounterFact are made facts, the last of each property, and written at once. Probes are drawn at
 random: the edits' own prompts, other phrasings, and unrelated questions (half NQ-open, half about subjects without an
-edit in the data set's own wordings). `--num-edits 0` writes all. The memory and each piece of probes are kept in
-`--output`; a run that was ended goes on from there. Prints JSON lines and a table in Markdown.
+edit in the data set's own wordings). `--num-edits 0` writes all; `--rows brought` lets the LLM read only the edits that
+some probe brings, and leaves the rows of the others, which are never read, empty: the same answers, much sooner. Each
+piece of probes is kept in `--output`; a run that was ended goes on from there. Prints JSON lines and a table in
+Markdown.
 """
 
 from __future__ import annotations
@@ -14,19 +16,22 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
+from widedeep_kb.answering import ask_prompt
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.quiet import quiet_libraries
-from widedeep_kb.sources.edits import OTHER, OWN, EditSet, load_edits, neighbours
-from widedeep_kb.studies.edits import ask_probes, compare_tokens, force, gate_open, mean_with_interval
+from widedeep_kb.sources.edit_sets import OTHER, OWN, EditSet, load_edits, neighbours
+from widedeep_kb.studies.edits import ask_probes, compare_unrelated, force, mean_with_interval, write_brought
 from widedeep_kb.studies.reporting import tell
 from widedeep_kb.tables import write_table
 
 TARGETS = {OWN: 0.98, OTHER: 0.95, "unrelated": 1.0}
+PARTS = ("asked", "forced", "unrelated", "cost")
+FATE_COLUMNS = ("fate", "open_fate")
 _PIECE = 32
 
 
@@ -38,45 +43,51 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--num-edits", type=int, default=1000, help="of each set, 0 = all")
     parser.add_argument("--num-probes", type=int, default=400, help="of each kind that are generated, at most")
     parser.add_argument("--num-forced", type=int, default=1000, help="of each kind that are forced, at most")
-    parser.add_argument("--num-unrelated", type=int, default=300)
-    parser.add_argument("--parts", nargs="+", choices=("forced", "unrelated", "asked", "cost"), default=None)
-    parser.add_argument("--gates", nargs="+", choices=("shut", "open"), default=["shut", "open"], help="open: no gate")
+    parser.add_argument("--num-unrelated", type=int, default=2000)
+    parser.add_argument(
+        "--rows", choices=("all", "brought"), default="all", help="brought: make only rows that are read"
+    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--llm", default=None)
     parser.add_argument("--reader", type=Path, help="folder of a reader (default: the shipped one)")
     parser.add_argument("--batch-size", type=int, default=_PIECE)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=None, help="stop before a piece after so long")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the memories and of the pieces")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the pieces")
     args = parser.parse_args(argv)
-    args.parts = args.parts or ["cost", "forced", "asked", "unrelated"]
     args.ends = time.monotonic() + 60 * args.minutes if args.minutes else float("inf")
     return args
 
 
 def in_pieces(
-    frame: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame], *, name: str, args: argparse.Namespace
+    frame: pl.DataFrame,
+    work: Callable[[pl.DataFrame], pl.DataFrame],
+    name: str,
+    args: argparse.Namespace,
+    *,
+    size: int = _PIECE,
 ) -> pl.DataFrame | None:
     """`work` over slices of a frame, each kept in a file; None where time ran out before the first."""
     done = []
-    for number, piece in enumerate(frame.iter_slices(_PIECE)):
+    for number, piece in enumerate(frame.iter_slices(size)):
         path = args.output / f"{name}-{number:03d}.parquet"
         if path.exists():
             done.append(pl.read_parquet(path))
         elif time.monotonic() < args.ends:
             done.append(work(piece))
             write_table(done[-1], path)
-    return pl.concat(done) if done else None
+    return pl.concat(done, how="vertical_relaxed") if done else None
 
 
-def memory_of(edits: EditSet, *, folder: Path, args: argparse.Namespace) -> KnowledgeMemory:
-    """A memory with the edits, from `folder` or written now."""
-    if folder.exists():
-        return KnowledgeMemory.from_pretrained(folder, llm=args.llm, reader=args.reader)
+def memory_of(edits: EditSet, texts: list[str], *, args: argparse.Namespace) -> KnowledgeMemory:
+    """A memory with the edits, all rows made or only those that `texts` read."""
     memory = KnowledgeMemory.from_pretrained(llm=args.llm, reader=args.reader)
-    started = time.perf_counter()
-    memory.write(edits.facts)
-    tell(set=edits.name, written=edits.facts.height, seconds=round(time.perf_counter() - started, 1))
-    memory.save(folder)
+    started, made = time.perf_counter(), edits.facts.height
+    if args.rows == "all":
+        memory.write(edits.facts)
+    else:
+        made = write_brought(memory, edits.facts, texts)
+    tell(set=edits.name, facts=len(memory.store), read_by_the_llm=made, seconds=round(time.perf_counter() - started, 1))
     return memory
 
 
@@ -96,25 +107,24 @@ def update_cost(memory: KnowledgeMemory, edits: EditSet, *, num_updates: int = 2
 def forced_frame(memory: KnowledgeMemory, probes: pl.DataFrame, *, batch_size: int) -> pl.DataFrame:
     """Teacher forcing of probes as they are, as EasyEdit does, and as `ask` puts them."""
     columns = {}
+    texts, targets = probes["text"].to_list(), probes["target"].to_list()
     for name, is_wrapped in (("raw", False), ("wrapped", True)):
-        texts, targets = probes["text"].to_list(), probes["target"].to_list()
+        if is_wrapped and all(ask_prompt(text) == text for text in texts):
+            columns |= {key.replace("raw", name): values for key, values in columns.items()}
+            continue
         found = force(memory, texts, targets, is_wrapped=is_wrapped, batch_size=batch_size)
+        columns[f"open_{name}_tokens"] = [one.token_accuracy for one in found]
+        columns[f"open_{name}_all"] = [float(one.predicted == one.wanted) for one in found]
+        shut = [i for i, one in enumerate(found) if one.is_shut]
+        if shut:
+            alone = [[values[i] for i in shut] for values in (texts, targets)]
+            again = force(memory, *alone, is_wrapped=is_wrapped, use_memory=False, batch_size=batch_size)
+            for i, one in zip(shut, again, strict=True):
+                found[i] = one
         columns[f"{name}_tokens"] = [one.token_accuracy for one in found]
         columns[f"{name}_all"] = [float(one.predicted == one.wanted) for one in found]
+        columns[f"{name}_shut"] = [float(i in shut) for i in range(len(found))]
     return probes.with_columns(**{name: pl.Series(values, dtype=pl.Float64) for name, values in columns.items()})
-
-
-def unrelated_frame(memory: KnowledgeMemory, texts: pl.DataFrame, *, batch_size: int) -> pl.DataFrame:
-    """Answers beside the bare LLM's, and EasyEdit's locality: the share of a true answer's places predicted alike."""
-    asked, answers = texts["text"].to_list(), texts["answer"].to_list()
-    compared = compare_tokens(memory, asked, batch_size=batch_size)
-    bare = force(memory, asked, answers, use_memory=False, batch_size=batch_size)
-    told = force(memory, asked, answers, batch_size=batch_size)
-    shares = [
-        sum(a == b for a, b in zip(one.predicted, two.predicted, strict=True)) / len(one.predicted)
-        for one, two in zip(bare, told, strict=True)
-    ]
-    return compared.with_columns(origin=texts["origin"], locality=pl.Series(shares, dtype=pl.Float64))
 
 
 def draw(frame: pl.DataFrame, most: int, *, seed: int) -> pl.DataFrame:
@@ -124,57 +134,57 @@ def draw(frame: pl.DataFrame, most: int, *, seed: int) -> pl.DataFrame:
 
 def measure(edits: EditSet, *, args: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
     """All parts for one set of edits: (what, figure, target) of each line of the table."""
-    size = edits.facts.height
-    stem = f"{edits.name}-{size}"
-    memory = memory_of(edits, folder=args.output / f"memory-{stem}", args=args)
+    stem = f"{edits.name}-{edits.facts.height}"
+    drawn = {
+        kind: draw(edits.probes.filter(kind=kind), max(args.num_forced, args.num_probes), seed=args.seed)
+        for kind in (OWN, OTHER)
+    }
+    unrelated = unrelated_texts(edits, args=args)
+    texts = [text for frame in (*drawn.values(), unrelated) for text in frame["text"].to_list()]
+    memory = memory_of(edits, texts, args=args)
     if "cost" in args.parts and time.monotonic() < args.ends:
-        yield "ms to write one edit among them", str(update_cost(memory, edits)), ""
-    for gate in args.gates:
-        with gate_open(memory) if gate == "open" else nullcontext():
-            yield from measure_probes(memory, edits, stem=f"{stem}-{gate}", args=args)
-            if "unrelated" in args.parts:
-                yield from measure_unrelated(memory, edits, stem=f"{stem}-{gate}", args=args)
-
-
-def measure_probes(
-    memory: KnowledgeMemory, edits: EditSet, *, stem: str, args: argparse.Namespace
-) -> Iterator[tuple[str, str, str]]:
-    """Own and other phrasings of the edits, forced and generated."""
-    for kind in (OWN, OTHER):
-        drawn = draw(edits.probes.filter(kind=kind), args.num_forced, seed=args.seed)
-        if "forced" in args.parts:
-            work = lambda piece: forced_frame(memory, piece, batch_size=args.batch_size)  # noqa: E731 - one use
-            frame = in_pieces(drawn, work, name=f"{stem}-{kind}-forced", args=args)
-            for column in ("raw_tokens", "raw_all", "wrapped_tokens", "wrapped_all") if frame is not None else ():
-                yield from figures(frame, column, what=f"{stem} {kind}, forced, {column}", target=TARGETS[kind])
-        if "asked" in args.parts:
-            work = lambda piece: ask_probes(memory, piece, batch_size=args.batch_size)  # noqa: E731 - one use
-            frame = in_pieces(drawn.head(args.num_probes), work, name=f"{stem}-{kind}-asked", args=args)
-            for column in ("exact_match", "contains") if frame is not None else ():
-                yield from figures(frame, column, what=f"{stem} {kind}, generated, {column}", target=TARGETS[kind])
+        yield f"{stem}, write one edit among them", str(update_cost(memory, edits)), ""
+    for part, work, most in (("asked", ask_probes, args.num_probes), ("forced", forced_frame, args.num_forced)):
+        for kind, probes in drawn.items() if part in args.parts else ():
+            todo = partial(work, memory, batch_size=args.batch_size)
+            frame = in_pieces(probes.head(most), todo, f"{stem}-{kind}-{part}", args)
             if frame is not None:
-                tell(probes=f"{stem} {kind}", fates=dict(frame["fate"].value_counts(sort=True).iter_rows()))
+                yield from probe_figures(frame, part, what=f"{stem}, {kind}", target=TARGETS[kind])
+    if "unrelated" in args.parts:
+        todo = partial(compare_unrelated, memory, batch_size=args.batch_size)
+        frame = in_pieces(unrelated, todo, f"{stem}-unrelated", args, size=8 * _PIECE)
+        if frame is not None:
+            yield from unrelated_figures(frame, stem=stem)
 
 
-def measure_unrelated(
-    memory: KnowledgeMemory, edits: EditSet, *, stem: str, args: argparse.Namespace
-) -> Iterator[tuple[str, str, str]]:
-    """Questions that no edit answers, beside the bare LLM."""
+def probe_figures(frame: pl.DataFrame, part: str, *, what: str, target: float) -> Iterator[tuple[str, str, str]]:
+    """Lines of the table for one kind of probes, with and without the gate."""
+    measures = ("raw_tokens", "raw_all", "wrapped_tokens", "wrapped_all")
+    for column in measures if part == "forced" else ("exact_match", "contains"):
+        for name, gate in ((column, "with the gate"), (f"open_{column}", "without")):
+            yield from figures(frame, name, what=f"{what}, {part}, {column}, {gate}", target=target)
+    if part == "asked":
+        tell(probes=what, **{name: dict(frame[name].value_counts(sort=True).iter_rows()) for name in FATE_COLUMNS})
+
+
+def unrelated_texts(edits: EditSet, *, args: argparse.Namespace) -> pl.DataFrame:
+    """Texts that no edit answers, half of NQ-open: `text`, `answer`, `origin`."""
     half = args.num_unrelated // 2
     open_domain = pl.read_parquet(args.data_dir / "nq_open" / "dev.parquet")
     open_domain = open_domain.select(text="question", answer=pl.col("answer").list.first(), origin=pl.lit("nq_open"))
     near = neighbours(edits, data_dir=args.data_dir, num_texts=args.num_unrelated - half, seed=args.seed)
-    texts = draw(pl.concat([draw(open_domain, half, seed=args.seed), near]), args.num_unrelated, seed=args.seed)
-    work = lambda piece: unrelated_frame(memory, piece, batch_size=args.batch_size)  # noqa: E731 - one use
-    frame = in_pieces(texts, work, name=f"{stem}-unrelated", args=args)
-    if frame is None:
-        return
+    return draw(pl.concat([draw(open_domain, half, seed=args.seed), near]), args.num_unrelated, seed=args.seed)
+
+
+def unrelated_figures(frame: pl.DataFrame, *, stem: str) -> Iterator[tuple[str, str, str]]:
+    """Lines of the table for texts that no edit answers, with and without the gate ("open")."""
     for origin in frame["origin"].unique().sort().to_list():
         part = frame.filter(origin=origin)
-        share = f"{int((part['num_facts'] > 0).sum())} of {part.height} bring facts"
-        for column in ("is_same", "locality"):
-            what = f"{stem} {origin}, {column} ({share})"
-            yield what, mean_with_interval(part[column].cast(pl.Float64).to_list()), str(TARGETS["unrelated"])
+        brings = part.filter(pl.col("num_facts") > 0)
+        share = f"{part.height}; {brings.height} bring facts, {brings.filter('is_open').height} pass the gate"
+        for column in ("is_same", "locality", "open_is_same", "open_locality"):
+            figure = mean_with_interval(part[column].cast(pl.Float64).to_list())
+            yield f"{stem}, {origin}, {column} ({share})", figure, str(TARGETS["unrelated"])
 
 
 def figures(frame: pl.DataFrame, column: str, *, what: str, target: float) -> Iterator[tuple[str, str, str]]:

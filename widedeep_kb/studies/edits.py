@@ -10,9 +10,10 @@ Letters: B probes, T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,11 @@ from torch import Tensor
 
 from widedeep_kb.answering import ask_prompt
 from widedeep_kb.lm import generate_ids, left_pad
-from widedeep_kb.memory.gate import RelevanceGate
+from widedeep_kb.memory.adapter import AdapterOutput
+from widedeep_kb.memory.encoding import EncodedFacts, encode_frame
+from widedeep_kb.memory.gate import RelevanceGate, mass_at
+from widedeep_kb.memory.hooks import Binding
+from widedeep_kb.memory.retrieval import Retriever
 from widedeep_kb.metrics import bootstrap_interval, contains, exact_match
 from widedeep_kb.model import KnowledgeMemory
 
@@ -32,10 +37,17 @@ at another fact, or at this one and wrote something else."""
 
 @dataclass(frozen=True)
 class Forced:
-    """Teacher forcing of one text: the likeliest token at each place of the target, and the target's tokens."""
+    """Teacher forcing of one text.
+
+    Attributes:
+        predicted: the likeliest token at each place of the target.
+        wanted: the target's tokens.
+        is_shut: the gate left the text to the LLM alone.
+    """
 
     predicted: tuple[int, ...]
     wanted: tuple[int, ...]
+    is_shut: bool
 
     @property
     def token_accuracy(self) -> float:
@@ -55,37 +67,90 @@ def gate_open(memory: KnowledgeMemory) -> Iterator[None]:
         memory.reader.gate = gate
 
 
+def write_brought(memory: KnowledgeMemory, facts: pl.DataFrame, texts: Sequence[str]) -> int:
+    """Write facts as `write` does, but for the rows of those that none of `texts` brings: they stay empty.
+
+    Empty rows are never read for these texts, so that their answers are those of a memory with all rows: a way to ask
+    a large memory a few questions where the LLM's pass over every fact takes too long.
+
+    Args:
+        memory: an empty one.
+        facts: frame in `FACT_SCHEMA`.
+        texts: all that will be asked.
+
+    Returns:
+        the number of facts with rows.
+    """
+    names = ("subject", "subject_aliases", "subject_id", "relation")
+    subjects, aliases, subject_ids, relations = (facts[name].to_list() for name in names)
+    index = Retriever()
+    index.add(
+        np.arange(facts.height),
+        subjects=subjects,
+        aliases=[row or [] for row in aliases],
+        subject_ids=subject_ids,
+        relations=relations,
+    )
+    brought = index.lookup(texts).ordinals
+    chosen = facts[np.unique(brought[brought >= 0])]["fact_id"].implode()
+    rows_for = memory.rows_for
+
+    def some_rows(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> tuple[Tensor, EncodedFacts]:
+        encoded = encode_frame(memory.lm.tokenizer, frame, end_id=memory.lm.newline_id)
+        is_chosen = frame["fact_id"].is_in(chosen)
+        made, _ = rows_for(frame.filter(is_chosen), progress=progress)
+        rows = torch.zeros(int(encoded.num_rows.sum()), made.shape[1], device=made.device)
+        rows[torch.from_numpy(np.repeat(is_chosen.to_numpy(), encoded.num_rows))] = made
+        return rows, encoded
+
+    with mock.patch.object(memory, "rows_for", some_rows):
+        memory.write(facts)
+    return len(chosen.item())
+
+
 def ask_probes(
     memory: KnowledgeMemory, probes: pl.DataFrame, *, spare_tokens: int = 4, batch_size: int = 32
 ) -> pl.DataFrame:
-    """Generate an answer to each probe and say what became of it.
+    """Generate an answer to each probe and say what became of it; those that the gate shuts out are asked without it.
 
     Args:
         memory: holds the edits.
-        probes: frame in `sources.edits.PROBE_SCHEMA`.
+        probes: frame in `sources.edit_sets.PROBE_SCHEMA`.
         spare_tokens: an answer may be so much longer than the longest accepted one.
         batch_size: prompts in one call of the LLM.
 
     Returns:
         `probes` with `prediction` (String), `exact_match`, `contains` (Boolean), `num_facts` (brought) and `fate`, of
-        `FATES`.
+        `FATES`; and what they were without a gate: `open_prediction`, `open_exact_match`, `open_contains`, `open_fate`.
     """
+    asked = _asked(memory, probes, spare_tokens=spare_tokens, batch_size=batch_size)
+    columns = ["prediction", "exact_match", "contains", "fate"]
+    opened = asked.select("num_facts", *columns).with_row_index("place")
+    is_shut = asked["fate"] == FATES[3]
+    if is_shut.any():
+        with gate_open(memory):
+            again = _asked(memory, probes.filter(is_shut), spare_tokens=spare_tokens, batch_size=batch_size)
+        changed = again.select(columns).with_columns(place=pl.Series(is_shut.arg_true(), dtype=pl.UInt32))
+        opened = opened.update(changed, on="place")
+    opened = opened.select(pl.col(columns).name.prefix("open_"))
+    return pl.concat([probes, asked, opened], how="horizontal")
+
+
+def _asked(memory: KnowledgeMemory, probes: pl.DataFrame, *, spare_tokens: int, batch_size: int) -> pl.DataFrame:
     texts = probes["text"].to_list()
     lengths = [len(row) for row in memory.lm.encode([f" {text}" for text in probes["answers"].explode().to_list()])]
     answers = memory.ask_many(texts, max_new_tokens=max(lengths) + spare_tokens, batch_size=batch_size)
-    recall = memory.store.recall(texts)
-    catalogue = memory.store.catalogue
-    own = [catalogue.find(fact_ids=[fact_id]).ordinals for fact_id in probes["fact_id"].to_list()]
+    brought = memory.store.recall(texts).hits.ordinals
     rows = []
-    for answer, accepted, fact_id, wanted, found in zip(
-        answers, probes["answers"].to_list(), probes["fact_id"].to_list(), own, recall.hits.ordinals, strict=True
+    for answer, accepted, fact_id, found in zip(
+        answers, probes["answers"].to_list(), probes["fact_id"].to_list(), brought, strict=True
     ):
         is_right, num_facts = exact_match(answer.text, accepted), int((found >= 0).sum())
+        wanted = memory.store.catalogue.find(fact_ids=[fact_id]).ordinals
         read = [fact.fact_id for fact in answer.evidence]
         fate = _fate(is_right, num_facts, is_found=bool(np.isin(wanted, found).any()), read=read, fact_id=fact_id)
         rows.append((answer.text, is_right, contains(answer.text, accepted), num_facts, fate))
-    names = ["prediction", "exact_match", "contains", "num_facts", "fate"]
-    return pl.concat([probes, pl.DataFrame(rows, schema=names, orient="row")], how="horizontal")
+    return pl.DataFrame(rows, schema=["prediction", "exact_match", "contains", "num_facts", "fate"], orient="row")
 
 
 def _fate(is_right: bool, num_facts: int, *, is_found: bool, read: Sequence[str], fact_id: str) -> str:
@@ -112,6 +177,8 @@ def force(
 ) -> list[Forced]:
     """Feed each target after its text, one space between, and see which of its tokens are the likeliest.
 
+    The gate is asked at the end of the text, and its answer is only noted: every text is read with memory.
+
     Args:
         memory: holds the edits.
         texts: prompts; they also say which facts are read.
@@ -128,57 +195,99 @@ def force(
     for first in range(0, len(order), batch_size):
         chosen = order[first : first + batch_size]
         rows = [whole[i] for i in chosen]
-        likeliest = _likeliest(memory, rows, [starts[i] for i in chosen], [texts[i] for i in chosen], use=use_memory)
-        for i, row, best in zip(chosen, rows, likeliest.tolist(), strict=True):
-            found[i] = Forced(tuple(best[starts[i] - 1 : len(row) - 1]), tuple(row[starts[i] :]))
+        binding, _ = memory.binding([texts[i] for i in chosen], use_memory=use_memory)
+        likeliest, is_open = _likeliest(memory, binding, rows, starts=[starts[i] for i in chosen])
+        for i, row, best, opens in zip(chosen, rows, likeliest.tolist(), is_open.tolist(), strict=True):
+            found[i] = Forced(tuple(best[starts[i] - 1 : len(row) - 1]), tuple(row[starts[i] :]), not opens)
     return [found[i] for i in range(len(whole))]
 
 
 def _likeliest(
-    memory: KnowledgeMemory, rows: list[list[int]], starts: list[int], texts: list[str], *, use: bool
-) -> Tensor:
-    """[B, T] likeliest next token at each place of B token rows, padded on the right; the gate judges at `starts`."""
-    binding, _ = memory.binding(texts, use_memory=use)
-    width = max(map(len, rows))
+    memory: KnowledgeMemory, binding: Binding, rows: list[list[int]], *, starts: list[int]
+) -> tuple[Tensor, Tensor]:
+    """Likeliest next tokens [B, T] of B rows padded on the right, and what the gate says at `starts`, [B] bool."""
+    width, device = max(map(len, rows)), memory.lm.device
     pad = memory.lm.tokenizer.pad_token_id
-    input_ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=memory.lm.device)
-    places = torch.arange(width, device=memory.lm.device)
-    attention_mask = (places < torch.tensor([len(row) for row in rows], device=memory.lm.device)[:, None]).long()
-    if binding.rows is not None and memory.reader.gate.is_set:
-        is_prompt = places < torch.tensor(starts, device=memory.lm.device)[:, None]
-        binding = replace(binding, prompt_mask=is_prompt.long())
-    with memory.hooks.bind(binding):
-        return memory.lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits.argmax(-1)
+    input_ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=device)
+    lengths, ends = torch.tensor([len(row) for row in rows], device=device), torch.tensor(starts, device=device) - 1
+    attention_mask = (torch.arange(width, device=device) < lengths[:, None]).long()
+    masses: list[Tensor] = []
+
+    def observe(_index: int, wide: AdapterOutput | None, _deep_mass: Tensor | None) -> None:
+        if wide is not None:
+            masses.append(mass_at(wide.mass, ends))
+
+    with memory.hooks.bind(replace(binding, observe=observe, needs_weights=False)):
+        logits = memory.lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+    is_open = torch.ones(len(rows), dtype=torch.bool, device=device)
+    if masses and memory.reader.gate.is_set:
+        has_rows = (binding.weights > 0).any(dim=1)
+        is_open = memory.reader.gate(torch.stack(masses, dim=1), binding.weights, binding.wording) | ~has_rows
+    return logits.argmax(-1), is_open
+
+
+def compare_unrelated(
+    memory: KnowledgeMemory, texts: pl.DataFrame, *, max_new_tokens: int = 16, batch_size: int = 32
+) -> pl.DataFrame:
+    """Are texts that no edit is about answered as by the bare LLM? Only those that bring facts need the LLM.
+
+    Args:
+        memory: holds the edits.
+        texts: has `text` and `answer` (String), a true answer.
+        max_new_tokens: tokens compared, at most.
+        batch_size: prompts in one call of the LLM.
+
+    Returns:
+        `texts` with `num_facts` (brought), `is_open` (the gate lets it through), `bare` and `with_memory` (String, the
+        answers where it is open), `is_same` (all token ids of the answers are equal) and `locality` (EasyEdit: share
+        of the answer's places where both have the same likeliest token), and the last two without the gate:
+        `open_is_same`, `open_locality`.
+    """
+    asked = texts["text"].to_list()
+    ordinals = memory.store.retriever.lookup(asked).ordinals
+    num_facts = (ordinals >= 0).sum(axis=1)
+    result = texts.with_columns(num_facts=pl.Series(num_facts, dtype=pl.Int64)).with_row_index("place")
+    hit = result.filter(pl.col("num_facts") > 0)
+    names = {"is_open": True, "bare": None, "with_memory": None, "open_is_same": True, "open_locality": 1.0}
+    if hit.height:
+        found = _compared(memory, hit, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        result = result.join(found, on="place", how="left", maintain_order="left")
+    else:
+        result = result.with_columns(pl.lit(None).alias(name) for name in names)
+    result = result.with_columns(pl.col(name).fill_null(value) for name, value in names.items() if value is not None)
+    return result.with_columns(
+        is_same=pl.col("open_is_same") | ~pl.col("is_open"),
+        locality=pl.when("is_open").then("open_locality").otherwise(1.0),
+    ).drop("place")
 
 
 @torch.inference_mode()
-def compare_tokens(
-    memory: KnowledgeMemory, texts: Sequence[str], *, max_new_tokens: int = 16, batch_size: int = 32
-) -> pl.DataFrame:
-    """Answers to unrelated texts by the bare LLM and with the memory, in the same batches.
-
-    Returns:
-        `text`, `bare`, `with_memory` (String), `num_facts` (brought) and `is_same` (Boolean: all token ids equal).
-    """
+def _compared(memory: KnowledgeMemory, hit: pl.DataFrame, *, max_new_tokens: int, batch_size: int) -> pl.DataFrame:
+    texts, answers = hit["text"].to_list(), hit["answer"].to_list()
+    bare = force(memory, texts, answers, use_memory=False, batch_size=batch_size)
+    told = force(memory, texts, answers, batch_size=batch_size)
+    locality = [float(np.mean(np.equal(a.predicted, b.predicted))) for a, b in zip(bare, told, strict=True)]
     prompts = memory.lm.encode([ask_prompt(text) for text in texts])
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    found: dict[int, tuple] = {}
-    for first in range(0, len(order), batch_size):
-        chosen = order[first : first + batch_size]
-        rows, asked = [prompts[i] for i in chosen], [texts[i] for i in chosen]
-        bare = generate_ids(memory.lm, rows, max_new_tokens=max_new_tokens)
-        binding, recall = memory.binding(asked)
-        input_ids, mask = (
-            part.to(memory.lm.device) for part in left_pad(rows, pad_id=memory.lm.tokenizer.pad_token_id)
-        )
-        with memory.hooks.bind(memory._judged(binding, input_ids, attention_mask=mask)):
-            told = generate_ids(memory.lm, rows, max_new_tokens=max_new_tokens)
-        counts = (recall.hits.ordinals >= 0).sum(axis=1).tolist()
-        decode = memory.lm.tokenizer.decode
-        for i, text, one, other, count in zip(chosen, asked, bare, told, counts, strict=True):
-            found[i] = (text, decode(one).strip(), decode(other).strip(), count, one == other)
-    names = ["text", "bare", "with_memory", "num_facts", "is_same"]
-    return pl.DataFrame([found[i] for i in range(len(prompts))], schema=names, orient="row")
+    rows = []
+    for first in range(0, len(texts), batch_size):
+        part = slice(first, first + batch_size)
+        binding, _ = memory.binding(texts[part])
+        padded = left_pad(prompts[part], pad_id=memory.lm.tokenizer.pad_token_id)
+        input_ids, mask = (tensor.to(memory.lm.device) for tensor in padded)
+        judged = memory.relevant(binding, input_ids, mask)
+        is_open = torch.zeros(len(input_ids)) if judged.rows is None else (judged.weights > 0).any(dim=1)
+        plain = generate_ids(memory.lm, prompts[part], max_new_tokens=max_new_tokens)
+        with memory.hooks.bind(binding):
+            changed = generate_ids(memory.lm, prompts[part], max_new_tokens=max_new_tokens)
+        rows += list(zip(is_open.bool().tolist(), plain, changed, strict=True))
+    decode = memory.lm.tokenizer.decode
+    return hit.select("place").with_columns(
+        is_open=pl.Series([opens for opens, _, _ in rows]),
+        bare=pl.Series([decode(one).strip() for _, one, _ in rows]),
+        with_memory=pl.Series([decode(other if opens else one).strip() for opens, one, other in rows]),
+        open_is_same=pl.Series([one == other for _, one, other in rows]),
+        open_locality=pl.Series(locality),
+    )
 
 
 def mean_with_interval(scores: Sequence[float]) -> str:
