@@ -11,9 +11,11 @@ from widedeep_kb.metrics import (
     clean_prediction,
     contains,
     exact_match,
+    expected_calibration_error,
     f1,
     normalise_loose,
     paired_bootstrap,
+    reliability_curve,
     score_frame,
 )
 
@@ -176,3 +178,48 @@ def test_paired_bootstrap_refuses_different_lengths() -> None:
 def test_confidence_is_checked() -> None:
     with pytest.raises(ValueError, match=r"1\.5"):
         bootstrap_interval([1.0], confidence=1.5)
+
+
+def test_a_reliability_curve_worked_by_hand() -> None:
+    confidences = [0.0, 0.1, 0.45, 0.55, 0.5, 0.95, 1.0, 0.9]
+    is_right = [False, True, False, True, False, True, True, False]
+    found = reliability_curve(confidences, is_right, num_bins=2)
+    assert [(part.low, part.high, part.num_answers) for part in found] == [(0.0, 0.5, 3), (0.5, 1.0, 5)]
+    assert [part.accuracy for part in found] == pytest.approx([1 / 3, 3 / 5])
+    assert [part.confidence for part in found] == pytest.approx([0.55 / 3, 3.9 / 5])
+    # 3/8 |0.18333 - 0.33333| + 5/8 |0.78 - 0.6|
+    assert expected_calibration_error(confidences, is_right, num_bins=2) == pytest.approx(0.05625 + 0.1125)
+
+
+def test_empty_bins_are_left_out_and_one_bin_is_the_difference_of_the_means() -> None:
+    confidences, is_right = [0.05, 0.95, 0.95, 0.9], [True, True, True, False]
+    assert [part.low for part in reliability_curve(confidences, is_right)] == pytest.approx([0.0, 0.9])
+    assert expected_calibration_error(confidences, is_right) == pytest.approx((0.95 + 3 * (2.8 / 3 - 2 / 3)) / 4)
+    assert expected_calibration_error(confidences, is_right, num_bins=1) == pytest.approx(0.75 - 2.85 / 4)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.integers(1, 12))
+def test_the_curve_is_what_a_slow_loop_finds(answers: list[tuple[float, bool]], num_bins: int) -> None:
+    total = 0.0
+    for i in range(num_bins):
+        part = [a for a in answers if min(int(a[0] * num_bins), num_bins - 1) == i]
+        total += abs(sum(c for c, _ in part) - sum(r for _, r in part))
+    found = expected_calibration_error([c for c, _ in answers], [r for _, r in answers], num_bins=num_bins)
+    assert found == pytest.approx(total / len(answers), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "is_right", "bins", "words"),
+    [
+        ([], [], 10, "one length"),
+        ([0.5], [True, False], 10, "one length"),
+        ([1.5], [True], 10, "1.5"),
+        ([float("nan")], [True], 10, "nan"),
+        ([0.5], [True], 0, "at least one bin"),
+    ],
+)
+def test_a_curve_of_what_is_no_confidence_is_refused(
+    confidences: list[float], is_right: list[bool], bins: int, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        expected_calibration_error(confidences, is_right, num_bins=bins)

@@ -38,6 +38,17 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The answers whose confidence lies between `low` and `high`: how many, how confident, how often right."""
+
+    low: float
+    high: float
+    num_answers: int
+    confidence: float
+    accuracy: float
+
+
 def clean_prediction(text: str) -> str:
     """The answer inside a generated text: up to the first line break, outer whitespace and one final full stop off."""
     line = text.lstrip().split("\n", 1)[0].rstrip()
@@ -146,6 +157,56 @@ def paired_bootstrap(
     if scores.shape != baseline.shape:
         raise ValueError(f"paired scores differ in shape: {scores.shape} and {baseline.shape}")
     return bootstrap_interval(scores - baseline, confidence=confidence, num_samples=num_samples, seed=seed)
+
+
+def reliability_curve(
+    confidences: Sequence[float] | np.ndarray, is_right: Sequence[bool] | np.ndarray, *, num_bins: int = 10
+) -> list[ReliabilityBin]:
+    """Confidence against accuracy in bins of equal width, lowest first; empty bins are left out.
+
+    Args:
+        confidences: of N answers, 0 to 1.
+        is_right: of the same answers.
+        num_bins: a confidence on a border belongs to the upper bin, 1 to the last.
+
+    Raises:
+        ValueError: no answers, shapes that differ, a confidence outside 0 to 1, or less than one bin.
+    """
+    confidences, is_right = np.asarray(confidences, dtype=np.float64), np.asarray(is_right, dtype=np.float64)
+    if confidences.shape != is_right.shape or confidences.ndim != 1 or not confidences.size:
+        raise ValueError(f"a curve needs vectors of one length, not of shapes {confidences.shape} and {is_right.shape}")
+    outside = ~((confidences >= 0) & (confidences <= 1))
+    if outside.any():
+        raise ValueError(f"a confidence lies between 0 and 1, not at {confidences[outside][0]}")
+    if num_bins < 1:
+        raise ValueError(f"a curve needs at least one bin, not {num_bins}")
+    places = np.minimum((confidences * num_bins).astype(np.int64), num_bins - 1)
+    return [
+        ReliabilityBin(
+            low=i / num_bins,
+            high=(i + 1) / num_bins,
+            num_answers=int((places == i).sum()),
+            confidence=float(confidences[places == i].mean()),
+            accuracy=float(is_right[places == i].mean()),
+        )
+        for i in np.unique(places).tolist()
+    ]
+
+
+def expected_calibration_error(
+    confidences: Sequence[float] | np.ndarray, is_right: Sequence[bool] | np.ndarray, *, num_bins: int = 10
+) -> float:
+    """Mean distance of confidence and accuracy over bins of equal width, by answers in them (Guo et al. 2017, eq. 3).
+
+    Args:
+        confidences, is_right, num_bins: see `reliability_curve`.
+
+    Raises:
+        ValueError: as `reliability_curve`.
+    """
+    curve = reliability_curve(confidences, is_right, num_bins=num_bins)
+    total = sum(part.num_answers for part in curve)
+    return sum(part.num_answers * abs(part.confidence - part.accuracy) for part in curve) / total
 
 
 def _is_strict(*texts: str) -> bool:

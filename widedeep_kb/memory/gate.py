@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from widedeep_kb.memory.logistic import SmallClassifier
 from widedeep_kb.memory.wording import NUM_WORDING
 
 _LEAST = 1e-3  # attention below which differences mean nothing
 _NUM_UNITS = 8
 
 
-class RelevanceGate(nn.Module):
-    """A logistic regression with a few hidden units beside it; as made, it lets every question through.
+class RelevanceGate(SmallClassifier):
+    """Judges questions; as made, it lets every one through. A score above 0 lets a question through.
 
     Args:
         num_adapters: L.
@@ -29,18 +30,7 @@ class RelevanceGate(nn.Module):
     """
 
     def __init__(self, num_adapters: int, num_heads: int) -> None:
-        super().__init__()
-        num_features = num_adapters * num_heads + 1 + NUM_WORDING
-        self.register_buffer("weight", torch.zeros(num_features))
-        self.register_buffer("bias", torch.ones(()))
-        self.register_buffer("hidden_weight", torch.zeros(num_features, _NUM_UNITS))
-        self.register_buffer("hidden_bias", torch.zeros(_NUM_UNITS))
-        self.register_buffer("output", torch.zeros(_NUM_UNITS))
-
-    @property
-    def is_set(self) -> bool:
-        """Whether the gate was fitted."""
-        return bool(self.weight.any())
+        super().__init__(num_adapters * num_heads + 1 + NUM_WORDING, num_units=_NUM_UNITS, bias=1.0)
 
     def forward(self, mass: Tensor, hit_weights: Tensor, wording: Tensor) -> Tensor:
         """[B] bool, questions whose facts are to be read.
@@ -51,43 +41,6 @@ class RelevanceGate(nn.Module):
             wording: [B, W], see `describe_wording`.
         """
         return self.score(gate_features(mass, hit_weights, wording)) > 0
-
-    def score(self, features: Tensor) -> Tensor:
-        """Logits [N] of features [N, F]; above 0 a question is let through."""
-        return _logits(features, self.weight, self.bias, self.hidden_weight, self.hidden_bias, self.output)
-
-    def fit(self, features: Tensor, is_answered: Tensor, *, weights: Tensor, penalty: float = 2e-3) -> None:
-        """Fit to questions with hits.
-
-        Args:
-            features: [N, F], see `gate_features`.
-            is_answered: [N] bool, whether one of the facts found answers the question.
-            weights: [N], what each question counts.
-            penalty: on the squares of what the fit learns about standardised features.
-        """
-        points, targets, shares = features.double(), is_answered.double(), weights.double() / weights.double().sum()
-        mean, scale = points.mean(0), points.std(0) + 1e-9
-        points = (points - mean) / scale
-        parameters = [torch.zeros_like(part, dtype=torch.float64, requires_grad=True) for part in self.buffers()]
-        generator = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for part in (parameters[2], parameters[4]):
-                part.copy_(torch.randn(part.shape, generator=generator, dtype=torch.float64) * len(part) ** -0.5)
-        optimizer = torch.optim.LBFGS(parameters, max_iter=300, line_search_fn="strong_wolfe")
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            losses = F.binary_cross_entropy_with_logits(_logits(points, *parameters), targets, reduction="none")
-            loss = shares @ losses + penalty * sum(parameters[i].square().sum() for i in (0, 2, 4))
-            loss.backward()
-            return loss
-
-        optimizer.step(closure)
-        weight, bias, hidden_weight, hidden_bias, output = (part.detach() for part in parameters)
-        weight, hidden_weight = weight / scale, hidden_weight / scale[:, None]
-        folded = (weight, bias - mean @ weight, hidden_weight, hidden_bias - mean @ hidden_weight, output)
-        for buffer, part in zip(self.buffers(), folded, strict=True):
-            buffer.copy_(part)
 
     def set_threshold(
         self, scores: Tensor, is_answered: Tensor, *, most_open: float = 0.01, most_shut: float = 0.05
@@ -117,12 +70,6 @@ class RelevanceGate(nn.Module):
             for name in ("hidden_weight", "hidden_bias", "output"):
                 state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(getattr(self, name)))
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _logits(
-    features: Tensor, weight: Tensor, bias: Tensor, hidden_weight: Tensor, hidden_bias: Tensor, output: Tensor
-) -> Tensor:
-    return features @ weight + bias + torch.tanh(features @ hidden_weight + hidden_bias) @ output
 
 
 def prompt_ends(attention_mask: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.adapter import WideAdapter
+from widedeep_kb.memory.calibration import Calibration
 from widedeep_kb.memory.deep import DeepPool, DeepReader
 from widedeep_kb.memory.gate import RelevanceGate
 from widedeep_kb.memory.writer import Writer
@@ -64,7 +65,7 @@ class ReaderConfig:
 
 
 class Reader(nn.Module):
-    """Writer, one wide adapter per adapter layer, the relevance gate and, with `num_subkeys`, the deep memory."""
+    """Writer, a wide adapter per adapter layer, relevance gate, calibration and, with `num_subkeys`, deep memory."""
 
     def __init__(self, config: ReaderConfig) -> None:
         super().__init__()
@@ -81,6 +82,7 @@ class Reader(nn.Module):
             for _ in config.adapter_layers
         )
         self.gate = RelevanceGate(len(config.adapter_layers), config.num_heads)
+        self.calibration = Calibration()
         self.deep_pool: DeepPool | None = None
         self.deep_readers = nn.ModuleList()
         if config.num_subkeys:

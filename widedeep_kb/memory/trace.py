@@ -5,6 +5,8 @@ Letters: B sequences, M memory slots.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
@@ -34,12 +36,12 @@ class GreedyTrace(LogitsProcessor):
         if wide is not None:
             self.weights.append(wide.weights[:, :, -1].mean(1)[:, 1:])
 
-    def confidence(self, steps: list[int]) -> list[float]:
-        """Geometric mean of the token probabilities over each sequence's own steps."""
+    def token_log_probabilities(self, steps: Sequence[int]) -> list[Tensor]:
+        """Natural logarithms of the probabilities of each sequence's own tokens, [steps] each, on the CPU."""
         table = torch.stack(self.log_probabilities, dim=1).cpu()
-        return [float(row[:n].mean().exp()) for row, n in zip(table, steps, strict=True)]
+        return [row[:n] for row, n in zip(table, steps, strict=True)]
 
-    def mass(self, steps: list[int], *, num_adapters: int) -> Tensor | None:
+    def mass(self, steps: Sequence[int], *, num_adapters: int) -> Tensor | None:
         """[B, M] attention on each slot, mean over adapters and each sequence's own steps; None without wide memory."""
         if not self.weights:
             return None
