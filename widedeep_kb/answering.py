@@ -21,6 +21,7 @@ from widedeep_kb.answers import Evidence, MemoryAnswer
 from widedeep_kb.following import attention_shares, follow
 from widedeep_kb.lm import AnswerLineEnd, answer_tokens, end_ids, left_pad
 from widedeep_kb.memory.recalled import Recall
+from widedeep_kb.memory.signs import AnswerSigns, answer_signs
 from widedeep_kb.memory.trace import GreedyTrace
 from widedeep_kb.phrasings import ask_prompt
 
@@ -40,9 +41,11 @@ class AskOptions:
         chaining: "rewrite" = read the first fact, then ask what is left; "together" = read the rows of both hops in one
             pass, for a reader trained on such questions; two hops at most.
         as_of: answer from the facts that hold on this day; None: today, see `memory.validity`.
+        abstain: precision of answering, 0 to 1: answers that are too doubtful for it are "unknown" (see
+            `Calibration.threshold_for`); None = every question is answered.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number below 1, or a precision that is none.
     """
 
     max_new_tokens: int = 64
@@ -51,6 +54,7 @@ class AskOptions:
     hops: int = 1
     chaining: Literal["rewrite", "together"] = "rewrite"
     as_of: date | None = None
+    abstain: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_new_tokens", "batch_size", "hops"):
@@ -58,10 +62,20 @@ class AskOptions:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.chaining not in ("rewrite", "together"):
             raise ValueError(f"chaining must be 'rewrite' or 'together', got {self.chaining!r}")
+        if self.abstain is not None and not 0.0 < self.abstain < 1.0:
+            raise ValueError(f"a precision of answering lies between 0 and 1, not at {self.abstain}")
 
 
 def answer_many(memory: KnowledgeMemory, questions: Sequence[str], options: AskOptions) -> list[MemoryAnswer]:
-    """Answer questions greedily, in order; batches hold prompts of similar length."""
+    """Answer questions greedily, in order; batches hold prompts of similar length.
+
+    Raises:
+        ValueError: `options.abstain` is a precision for which the memory's reader has no threshold.
+    """
+    if options.abstain is not None:
+        threshold = memory.reader.calibration.threshold_for(options.abstain)
+        answers = answer_many(memory, questions, replace(options, abstain=None))
+        return [answer.or_unknown(threshold) for answer in answers]
     if options.hops > 1 and options.use_memory and options.chaining == "rewrite":
         return answer_over_hops(memory, questions, options)
     encoded = memory.lm.encode([ask_prompt(q) for q in questions])
@@ -118,23 +132,52 @@ def answer_batch(
             stopping_criteria=StoppingCriteriaList([AnswerLineEnd(memory.lm, num_prompt_tokens=input_ids.shape[1])]),
         )
     new = [answer_tokens(memory.lm, row) for row in output[:, input_ids.shape[1] :].tolist()]
-    latency = 1000 * (time.perf_counter() - started) / len(rows)
     steps = [max(1, min(len(row) + 1, trace.num_steps)) for row in new]
+    texts = [memory.lm.tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in new]
     evidence = evidence_of(recall, trace.mass(steps, num_adapters=len(memory.reader.adapters)))
+    signs = signs_of(memory, recall, trace, steps=steps, questions=questions, texts=texts, evidence=evidence)
+    latency = 1000 * (time.perf_counter() - started) / len(rows)
+    chains = chains_of(recall, evidence)
     return [
         MemoryAnswer(
-            text=memory.lm.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+            text=texts[i],
             confidence=confidence,
-            evidence=facts,
-            prompt_tokens=len(prompt),
-            generated_tokens=len(tokens),
+            evidence=evidence[i],
+            prompt_tokens=len(rows[i]),
+            generated_tokens=len(new[i]),
             latency_ms=latency,
-            chain=chain,
+            chain=chains[i],
+            signs=signs[i],
         )
-        for tokens, prompt, confidence, facts, chain in zip(
-            new, rows, trace.confidence(steps), evidence, chains_of(recall, evidence), strict=True
-        )
+        for i, confidence in enumerate(memory.reader.calibration.probabilities(signs))
     ]
+
+
+def signs_of(
+    memory: KnowledgeMemory,
+    recall: Recall,
+    trace: GreedyTrace,
+    *,
+    steps: Sequence[int],
+    questions: Sequence[str],
+    texts: Sequence[str],
+    evidence: Sequence[Sequence[Evidence]],
+) -> list[AnswerSigns]:
+    """What the answers `texts` of `steps` tokens to B questions show, see `answer_signs`."""
+    num_adapters = len(memory.reader.adapters)
+    shares, first_shares = (
+        attention_shares(recall, trace.mass(own, num_adapters=num_adapters)) for own in (steps, [1] * len(steps))
+    )
+    return answer_signs(
+        recall,
+        log_probabilities=trace.token_log_probabilities(steps),
+        shares=shares,
+        first_shares=first_shares,
+        questions=questions,
+        texts=texts,
+        evidence=evidence,
+        word_vectors=memory.lm.word_vectors,
+    )
 
 
 def chains_of(recall: Recall, evidence: Sequence[Sequence[Evidence]]) -> list[tuple[Evidence, ...]]:
@@ -155,8 +198,8 @@ def chains_of(recall: Recall, evidence: Sequence[Sequence[Evidence]]) -> list[tu
 def evidence_of(recall: Recall, mass: Tensor | None, *, least: float = 0.01) -> list[tuple[Evidence, ...]]:
     """Facts with at least `least` of the attention, most first, for each question."""
     kept = [
-        sorted(((o, share) for o, share in shares.items() if share >= least), key=lambda pair: -pair[1])
-        for shares in attention_shares(recall, mass)
+        sorted(((o, share) for o, share in by_fact.items() if share >= least), key=lambda pair: -pair[1])
+        for by_fact in attention_shares(recall, mass)
     ]
     asked = np.unique(np.array([ordinal for row in kept for ordinal, _ in row], dtype=np.int64))
     names = ["fact_id", "subject", "relation", "object", "source"]

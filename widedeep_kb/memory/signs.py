@@ -1,26 +1,22 @@
 """What one answer shows of how far it is to be believed: numbers that need no knowledge of the right answer.
 
-In: the trace of a greedy generation, what the index brought and the facts looked at. Out: `AnswerSigns`, from which the
-calibration makes a probability.
-
-Letters: B questions, L adapters, M memory slots.
+In: token probabilities and attention of a greedy generation, what the index brought and the facts looked at. Out:
+`AnswerSigns`, from which the calibration makes a probability. Letters: B questions.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from widedeep_kb.answers import Evidence
-from widedeep_kb.memory.encoding import SLOTS_PER_ROW
 from widedeep_kb.memory.naming import NO_NAMING, name_relations
 from widedeep_kb.memory.relations import WordVectors
-from widedeep_kb.memory.store import Recall
-from widedeep_kb.memory.trace import GreedyTrace
+from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.metrics import exact_match
 
 
@@ -79,12 +75,11 @@ _CUED = 2  # `Hits.stage`
 
 
 def answer_signs(
-    trace: GreedyTrace,
     recall: Recall,
     *,
-    steps: Sequence[int],
-    mass: Tensor | None,
-    num_adapters: int,
+    log_probabilities: Sequence[Tensor],
+    shares: Sequence[Mapping[int, float]],
+    first_shares: Sequence[Mapping[int, float]],
     questions: Sequence[str],
     texts: Sequence[str],
     evidence: Sequence[Sequence[Evidence]],
@@ -93,23 +88,15 @@ def answer_signs(
     """Signs of B answers.
 
     Args:
-        trace: of their generation.
         recall: what the questions brought.
-        steps: B, tokens of each answer with its end.
-        mass: [B, M] attention on each slot (see `GreedyTrace.mass`); None where no fact was read.
-        num_adapters: L.
+        log_probabilities: B, of the tokens of each answer and its end.
+        shares: B, attention on each fact by ordinal, mean over the answer's tokens; empty where none was read.
+        first_shares: the same of the first token alone.
         questions: B raw texts.
         texts: B answers.
         evidence: facts looked at for each, most attention first.
         word_vectors: to compare the words of questions and relations.
     """
-    probabilities = trace.token_log_probabilities(steps)
-    first = trace.mass([1] * len(steps), num_adapters=num_adapters)
-    nothing = np.zeros(recall.row_facts.shape, dtype=np.float32)
-    by_row, first_by_row = (
-        nothing if part is None else part.unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1).cpu().numpy()
-        for part in (mass, first)
-    )
     read = [i for i, facts in enumerate(evidence) if facts]
     namings = name_relations(
         [questions[i] for i in read],
@@ -124,22 +111,22 @@ def answer_signs(
             least_log_probability=float(tokens.min()),
             first_log_probability=float(tokens[0]),
             num_tokens=float(len(tokens)),
-            attention=float(by_row[i].sum()),
-            first_attention=float(first_by_row[i].sum()),
-            **_signs_of_hits(recall, i, shares=by_row[i]),
+            attention=float(sum(shares[i].values())),
+            first_attention=float(sum(first_shares[i].values())),
+            **_signs_of_hits(recall, i, shares=shares[i]),
             **naming_of.get(i, NO_NAMING)._asdict(),
             is_object=float(bool(evidence[i]) and exact_match(texts[i], [evidence[i][0].object])),
         )
-        for i, tokens in enumerate(probabilities)
+        for i, tokens in enumerate(log_probabilities)
     ]
 
 
-def _signs_of_hits(recall: Recall, i: int, *, shares: np.ndarray) -> dict[str, float]:
-    """What the index says of question `i`, and whose of its facts the attention `shares` of the rows are."""
+def _signs_of_hits(recall: Recall, i: int, *, shares: Mapping[int, float]) -> dict[str, float]:
+    """What the index says of question `i`, and how the attention is shared out among its facts."""
     hits = recall.hits
-    facts = hits.ordinals[i][hits.ordinals[i] >= 0]
+    facts = hits.ordinals[i][hits.ordinals[i] >= 0].tolist()
     weights = hits.weights[i][: len(facts)].astype(np.float64)
-    totals = np.array([shares[recall.row_facts[i] == fact].sum() for fact in facts])
+    totals = np.array([shares.get(fact, 0.0) for fact in facts])
     order = np.argsort(-totals, kind="stable")
     was_read = len(facts) > 0 and totals[order[0]] > 0
     best = int(order[0]) if was_read else 0
