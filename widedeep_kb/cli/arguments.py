@@ -75,6 +75,28 @@ def add_as_of(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_abstain(parser: argparse.ArgumentParser) -> None:
+    """Declare `--abstain`."""
+    parser.add_argument(
+        "--abstain",
+        type=precision,
+        nargs="?",
+        const=0.95,
+        metavar="PRECISION",
+        help='answer "unknown" where the answer is too doubtful for this share of the answers given to be right '
+        "(0.95 where none is named; default: every question is answered)",
+    )
+
+
+def precision(text: str) -> float:
+    """Read a number above 0 and below 1.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text.
+    """
+    return _number(text, lambda number: 0 < number < 1, wanted="a precision, a number between 0 and 1")
+
+
 def positive(text: str) -> int:
     """Read a whole number of at least 1.
 

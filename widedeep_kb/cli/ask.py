@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from widedeep_kb.cli.arguments import (
+    add_abstain,
     add_as_of,
     add_gpu_rows,
     add_hops,
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", type=positive, default=64, metavar="N", help="longest answer (default: 64)")
     add_hops(parser)
     add_as_of(parser)
+    add_abstain(parser)
     add_semantic(parser)
     add_llm(parser)
     add_gpu_rows(parser)
@@ -41,9 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer, as text with its evidence or as one JSON object."""
+    from widedeep_kb.answering import AskOptions
+
     memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
     memory.use_semantic |= args.semantic
-    answer = memory.ask(args.question, max_new_tokens=args.max_new_tokens, hops=args.hops, as_of=args.as_of)
+    options = AskOptions(args.max_new_tokens, hops=args.hops, as_of=args.as_of, abstain=args.abstain)
+    answer = memory.ask(args.question, options)
     print(json.dumps(answer.as_dict(), ensure_ascii=False) if args.json else answer_text(answer))
     return 0
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.arguments import UsageError, add_as_of, add_gpu_rows, add_hops, add_llm, add_semantic
+from widedeep_kb.cli.arguments import UsageError, add_abstain, add_as_of, add_gpu_rows, add_hops, add_llm, add_semantic
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.quiet import quiet_libraries
 
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--facts", type=Path, metavar="FILE", help="the facts given to --system")
     add_hops(parser)
     add_as_of(parser)
+    add_abstain(parser)
     add_semantic(parser)
     add_llm(parser, default="the memory's, or SmolLM2-135M-Instruct for --system")
     add_gpu_rows(parser)
@@ -62,7 +63,7 @@ def check_options(args: argparse.Namespace) -> None:
     """Refuse before the long part what could not be finished.
 
     Raises:
-        UsageError: --facts without --system or the reverse, or --semantic, --hops or --as-of with --system.
+        UsageError: --facts without --system or the reverse, or --semantic, --hops, --as-of or --abstain with --system.
         ValueError: a wrong output path.
     """
     if args.system and not args.facts:
@@ -73,6 +74,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise UsageError("--facts goes with --system; a memory has its facts")
     if args.system and args.semantic:
         raise UsageError(f"--semantic goes with --memory; --system {args.system} has no such part")
+    if args.system and args.abstain is not None:
+        raise UsageError(f"--abstain goes with --memory; --system {args.system} has no such part")
     if args.system and args.hops > 1:
         raise UsageError(f"--hops goes with --memory; --system {args.system} has no such part")
     if args.system and args.as_of:
@@ -90,7 +93,7 @@ def open_system(args: argparse.Namespace, questions: pl.DataFrame) -> System:
 
         memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
         memory.use_semantic |= args.semantic
-        return MemorySystem(memory, hops=args.hops, as_of=args.as_of)
+        return MemorySystem(memory, hops=args.hops, as_of=args.as_of, abstain=args.abstain)
     from widedeep_kb.schema import read_facts
     from widedeep_kb.systems.prompted import PromptedSystem
     from widedeep_kb.systems.registry import make_system

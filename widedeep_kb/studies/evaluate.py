@@ -7,7 +7,7 @@ object that `widedeep-kb evaluate` prints.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import polars as pl
 from rich.console import Console
@@ -32,6 +32,7 @@ PREDICTION_SCHEMA: dict[str, pl.DataType] = {
     "generated_tokens": pl.Int64(),
     "latency_ms": pl.Float64(),
     "is_guessed": pl.Boolean(),
+    "is_abstained": pl.Boolean(),
 }
 
 
@@ -45,11 +46,16 @@ class TagScores(TypedDict):
 
 
 class Summary(TagScores):
-    """Mean scores and costs of all questions, and the scores by tag."""
+    """Mean scores and costs of all questions, and the scores by tag.
+
+    Where a question was not answered, also the share that was, and the exact match of the answers given (None: none).
+    """
 
     ms_per_question: float
     prompt_tokens_per_question: float
     by_tag: dict[str, TagScores]
+    share_answered: NotRequired[float]
+    precision: NotRequired[float | None]
 
 
 def evaluate(
@@ -99,6 +105,7 @@ def predict(system: System, questions: pl.DataFrame, *, batch_size: int = 64) ->
             "generated_tokens": pl.Series([a.generated_tokens for a in answers], dtype=pl.Int64),
             "latency_ms": pl.Series([a.latency_ms for a in answers], dtype=pl.Float64),
             "is_guessed": pl.Series([a.is_guessed for a in answers], dtype=pl.Boolean),
+            "is_abstained": pl.Series([a.is_abstained for a in answers], dtype=pl.Boolean),
         }
     )
     assert columns.height == questions.height, "a system must answer every question once"
@@ -120,7 +127,11 @@ def summarise(predictions: pl.DataFrame) -> Summary:
         ms_per_question=pl.mean("latency_ms"),
         prompt_tokens_per_question=pl.mean("prompt_tokens"),
     ).to_dicts()
-    return {**totals, "by_tag": {row.pop("tags"): row for row in groups.to_dicts()}}
+    summary = {**totals, "by_tag": {row.pop("tags"): row for row in groups.to_dicts()}}
+    given = predictions.filter(~pl.col("is_abstained"))
+    if given.height < predictions.height:
+        summary |= {"share_answered": given.height / predictions.height, "precision": given["exact_match"].mean()}
+    return summary
 
 
 def _means() -> list[pl.Expr]:

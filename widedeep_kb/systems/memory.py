@@ -55,6 +55,7 @@ class MemorySystem:
                 generated_tokens=answer.generated_tokens,
                 latency_ms=answer.latency_ms,
                 is_guessed=any(fact.is_guessed for fact in answer.evidence),
+                is_abstained=answer.is_abstained,
             )
             for answer in answers
         ]

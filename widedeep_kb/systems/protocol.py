@@ -21,6 +21,7 @@ class Answer:
         generated_tokens: tokens written by the LLM.
         latency_ms: wall-clock milliseconds, the time of the whole call shared equally by its questions.
         is_guessed: the evidence is that of a name which the question does not hold.
+        is_abstained: the system would not answer; the text says so.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Answer:
     generated_tokens: int
     latency_ms: float
     is_guessed: bool = False
+    is_abstained: bool = False
 
 
 class System(Protocol):
