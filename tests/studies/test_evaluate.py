@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -107,3 +108,13 @@ def test_no_questions_and_other_suffixes_are_refused(tmp_path: Path) -> None:
 def test_stdout_stays_empty(capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(Scripted(), QUESTIONS)
     assert capsys.readouterr().out == ""
+
+
+def test_what_is_not_answered_is_told_apart() -> None:
+    class Careful(Scripted):
+        def generate(self, questions: Sequence[str]) -> list[Answer]:
+            found = super().generate(questions)
+            return [replace(a, is_abstained=q in "bc") for q, a in zip(questions, found, strict=True)]
+
+    summary = evaluate(Careful(), QUESTIONS)
+    assert (summary["share_answered"], summary["precision"], summary["exact_match"]) == (0.5, 0.5, 0.25)

@@ -15,7 +15,7 @@ from widedeep_kb.memory.wording import NUM_WORDING
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.sources.corpus import Corpus
-from widedeep_kb.studies.fit_gate import fit_gate, prompt_features, replace_gate
+from widedeep_kb.studies.fit_gate import fit_gate, prompt_features, replace_part
 from widedeep_kb.studies.gate_questions import GateQuestion, gate_questions, still_foreign
 
 MakeLM = Callable[..., FrozenLM]
@@ -83,7 +83,7 @@ def test_a_replaced_gate_changes_nothing_else_of_a_reader(tiny_frozen_lm: MakeLM
     reader.save(tmp_path)
     gate = RelevanceGate(len(reader.adapters), 4)
     gate.weight.fill_(0.5)
-    replace_gate(tmp_path, gate)
+    replace_part(tmp_path, "gate", gate)
     found = Reader.load(tmp_path)
     assert found.row_format() == reader.row_format()
     assert torch.equal(found.gate.weight, gate.weight)

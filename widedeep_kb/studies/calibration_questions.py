@@ -141,7 +141,7 @@ def _phrased(
             text = rng.choice(choices[phrasing]).render(fact["subject"], fact["relation"])
         if damage is not None:
             name = damage(fact["subject"], rng)
-            if name is None or fact["subject"] not in text:
+            if name in (None, fact["subject"]) or fact["subject"] not in text:
                 continue
             text = text.replace(fact["subject"], name)
         rows.append((text, [fact["object"], *fact["object_aliases"]], kind, phrasing))

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from widedeep_kb.answering import ask_prompt
 from widedeep_kb.lm import left_pad
@@ -116,12 +116,12 @@ def _fit_part(gate: RelevanceGate, features: Tensor, kinds: Tensor, *, is_chosen
     gate.fit(features[is_chosen], chosen == 0, weights=weights[chosen])
 
 
-def replace_gate(folder: Path, gate: RelevanceGate) -> None:
-    """Put a gate into the reader in `folder`; nothing else of it changes, so that rows it wrote stay readable."""
+def replace_part(folder: Path, part: str, module: nn.Module) -> None:
+    """Put a `gate` or `calibration` into the reader in `folder`; nothing else changes, so its rows stay readable."""
     path = folder / READER_FILE
     tensors = load_file(path)
-    for name, tensor in gate.state_dict().items():
-        tensors[f"gate.{name}"] = tensor.to("cpu", torch.float32).contiguous()
+    for name, tensor in module.state_dict().items():
+        tensors[f"{part}.{name}"] = tensor.to("cpu", torch.float32).contiguous()
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary)
     os.replace(temporary, path)
@@ -156,7 +156,7 @@ def main() -> None:
     real = still_foreign(memory.store, real)
     tell(written="facts that real questions name", num_facts=facts.height, num_questions=len(real))
     result = fit_gate(memory, questions + real, most_open=args.most_open, most_shut=args.most_shut, seed=args.seed)
-    replace_gate(args.reader, memory.reader.gate)
+    replace_part(args.reader, "gate", memory.reader.gate)
     tell(seconds=round(time.perf_counter() - started, 1))
     print(json.dumps({**vars(args), **result}, default=str))
 
