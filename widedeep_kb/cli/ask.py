@@ -43,12 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer, as text with its evidence or as one JSON object."""
-    from widedeep_kb.answering import AskOptions
-
     memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
     memory.use_semantic |= args.semantic
-    options = AskOptions(args.max_new_tokens, hops=args.hops, as_of=args.as_of, abstain=args.abstain)
-    answer = memory.ask(args.question, options)
+    answer = memory.ask(
+        args.question, max_new_tokens=args.max_new_tokens, hops=args.hops, as_of=args.as_of, abstain=args.abstain
+    )
     print(json.dumps(answer.as_dict(), ensure_ascii=False) if args.json else answer_text(answer))
     return 0
 
