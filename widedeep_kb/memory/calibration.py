@@ -41,6 +41,18 @@ class Calibration(SmallClassifier):
             return [shown.raw_confidence for shown in signs]
         return self.score(calibration_features(signs).to(self.weight)).sigmoid().tolist()
 
+    def check_set(self) -> None:
+        """Refuse to go on with no calibration.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not self.is_set:
+            raise ValueError(
+                "this memory's reader has no calibration: "
+                "`python -m widedeep_kb.studies.fit_calibration --reader READER` fits one"
+            )
+
     def threshold_for(self, precision: float) -> float:
         """Least probability with which a question is answered so that this share of the answers given is right.
 
@@ -51,8 +63,7 @@ class Calibration(SmallClassifier):
         """
         if not 0.0 < precision < 1.0:
             raise ValueError(f"a precision of answering lies between 0 and 1, not at {precision}")
-        if not self.is_set:
-            raise ValueError("this memory's reader has no calibration: `widedeep-kb calibrate` fits one")
+        self.check_set()
         for known, threshold in zip(PRECISIONS, self.thresholds.tolist(), strict=True):
             if known >= precision and threshold <= 1.0:
                 return threshold
@@ -69,7 +80,8 @@ class Calibration(SmallClassifier):
             weights: [N], what each answer counts.
         """
         found = [least_threshold(probabilities, is_right, weights=weights, precision=p) for p in PRECISIONS]
-        self.thresholds.copy_(torch.tensor(found))
+        kept = torch.tensor(found, dtype=torch.float32)
+        self.thresholds.copy_(torch.nextafter(kept, kept.where(kept.isinf(), torch.zeros(()))))  # never rounded up
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         """Read also readers of before there was a calibration: theirs is as made."""
