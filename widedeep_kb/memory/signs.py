@@ -15,8 +15,8 @@ from torch import Tensor
 
 from widedeep_kb.answers import Evidence
 from widedeep_kb.memory.naming import NO_NAMING, name_relations
-from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.memory.recalled import Recall
+from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.metrics import exact_match
 
 
