@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from widedeep_kb.client import Client
     from widedeep_kb.model import KnowledgeMemory
 
-__all__ = ["KnowledgeMemory", "__version__"]
+__all__ = ["Client", "KnowledgeMemory", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> object:
         from widedeep_kb.model import KnowledgeMemory
 
         return KnowledgeMemory
+    if name == "Client":
+        from widedeep_kb.client import Client
+
+        return Client
     if name == "__version__":
         from importlib.metadata import version
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
-from widedeep_kb.serving import ask, chat, completions, facts, lookup, metrics, models
+from widedeep_kb.serving import ask, chat, completions, facts, lookup, metrics, models, page
 from widedeep_kb.serving.auth import requires
 from widedeep_kb.serving.errors import handle_errors
 from widedeep_kb.serving.limits import LimitBody
@@ -36,9 +36,11 @@ def create_app(state: ServerState) -> FastAPI:
     )
     handle_errors(app)
     app.include_router(models.health_router_for(state))
+    app.include_router(page.router_for())
     for routes in (models, completions, chat, ask, facts, metrics):
         app.include_router(routes.router_for(state), dependencies=[Depends(requires(state.tokens, "read"))])
     app.include_router(lookup.router_for(state))
+    app.add_middleware(lookup.LookUpFirst, state=state)
     app.add_middleware(LimitBody, max_bytes=state.limits.max_body_bytes)
     app.add_middleware(CountRequests, metrics=state.metrics)
     return app

@@ -34,6 +34,7 @@ class AskRequest(BaseModel):
     max_new_tokens: Annotated[int, Field(ge=1)] = 64
     as_of: Day | None = None
     hops: Annotated[int, Field(ge=1, le=4)] = 1
+    abstain: Annotated[float, Field(gt=0, lt=1)] | None = None
     bare: bool = False
 
 
@@ -56,7 +57,10 @@ def router_for(state: ServerState) -> APIRouter:
             use_memory=is_read,
             hops=body.hops,
             as_of=body.as_of,
+            abstain=body.abstain,
         )
+        if body.abstain is not None:
+            check_precision(memory, body.abstain)
         wanted = [options]
         if body.bare:
             wanted.append(AskOptions(max_new_tokens=body.max_new_tokens, use_memory=False))
@@ -66,6 +70,14 @@ def router_for(state: ServerState) -> APIRouter:
         return json_response({**answer.as_dict(), **({"bare": bare[0].as_dict()} if bare else {})})
 
     return router
+
+
+def check_precision(memory: KnowledgeMemory, precision: float) -> None:
+    """Raises ApiError where the memory's reader cannot tell which answers are right as often as that."""
+    try:
+        memory.reader.calibration.threshold_for(precision)
+    except ValueError as error:
+        raise ApiError(422, f"abstain: {error}", param="abstain") from None
 
 
 def job_for(state: ServerState, memory: KnowledgeMemory, question: str, *, options: AskOptions) -> Job:

@@ -22,6 +22,7 @@ from widedeep_kb.serving.errors import ApiError
 from widedeep_kb.serving.requests import MAX_NAME, Text, json_response
 from widedeep_kb.serving.state import ServerState
 
+_PAGE = 100  # facts of a page, unless a client says otherwise
 Record = Annotated[dict[str, Any], Field(json_schema_extra={"properties": {n: {} for n in FACT_SCHEMA}})]
 Name = Annotated[Text, Field(max_length=MAX_NAME)]
 
@@ -65,13 +66,15 @@ def router_for(state: ServerState) -> APIRouter:
         subject: Text | None = None,
         relation: Text | None = None,
         source: Text | None = None,
-        limit: Annotated[int, Query(ge=1)] = 100,
+        limit: Annotated[int, Query(ge=1)] | None = None,
         after: Annotated[int, Query(ge=-1, lt=2**62)] = -1,
         memory: Name | None = None,
     ) -> Response:
         """Live facts, in the order in which they were written; `after` is the `next` of the page before."""
-        if limit > state.limits.max_facts_per_call:
-            raise ApiError(422, f"limit: at most {state.limits.max_facts_per_call}, got {limit}", param="limit")
+        most = state.limits.max_facts_per_call
+        if limit is not None and limit > most:
+            raise ApiError(422, f"limit: at most {most}, got {limit}", param="limit")
+        limit = min(_PAGE, most) if limit is None else limit
         store = state.memory(memory).store
         with store.lock:
             catalogue = store.catalogue.frozen()

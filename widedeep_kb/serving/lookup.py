@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from widedeep_kb.memory.rows import expand_rows
 from widedeep_kb.memory.store import FactStore
@@ -26,6 +27,7 @@ from widedeep_kb.serving.state import ServerState
 if TYPE_CHECKING:
     import pyarrow as pa
 
+PATH = "/v1/lookup"
 ARROW = "application/vnd.apache.arrow.stream"
 _FEW = 512  # keys that the event loop looks up itself
 _FIELDS = {"keys", "texts", "rows", "memory", "as_of"}
@@ -88,23 +90,61 @@ def router_for(state: ServerState) -> APIRouter:
     }
     extra = {"requestBody": {"required": True, "content": content}, "security": [{"HTTPBearer": []}]}
 
-    @router.post("/v1/lookup", tags=["memory"], openapi_extra=extra, responses=answers)
+    @router.post(PATH, tags=["memory"], openapi_extra=extra, responses=answers)
     async def lookup(request: Request) -> Response:
         """Fact ids of exact keys or of questions; with `rows`, an Arrow stream of the facts' rows."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        state.tokens.check(token if scheme.lower() == "bearer" else None, "read")
-        asked = parse(await request.body(), most=state.limits.max_keys_per_call)
-        store = state.memory(asked.memory).store
-        if asked.texts is None and not asked.rows and len(asked) <= _FEW and store.lock.acquire(blocking=False):
-            try:
-                body = fact_ids(store, asked)
-            finally:
-                store.lock.release()
-        else:
-            body = await asyncio.to_thread(arrow_stream if asked.rows else fact_ids, store, asked)
-        return Response(body, media_type=ARROW if asked.rows else "application/json")
+        return await answer(state, request)
 
     return router
+
+
+async def answer(state: ServerState, request: Request) -> Response:
+    """Answer a look-up.
+
+    Raises:
+        ApiError: it is refused.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    state.tokens.check(token if scheme.lower() == "bearer" else None, "read")
+    asked = parse(await request.body(), most=state.limits.max_keys_per_call)
+    store = state.memory(asked.memory).store
+    if asked.texts is None and not asked.rows and len(asked) <= _FEW and store.lock.acquire(blocking=False):
+        try:
+            body = fact_ids(store, asked)
+        finally:
+            store.lock.release()
+    else:
+        body = await asyncio.to_thread(arrow_stream if asked.rows else fact_ids, store, asked)
+    return Response(body, media_type=ARROW if asked.rows else "application/json")
+
+
+class LookUpFirst:
+    """Middleware that answers look-ups before any other route is tried: finding the route takes as long as they do.
+
+    Args:
+        app: what answers all else.
+        state: of the server.
+    """
+
+    def __init__(self, app: ASGIApp, *, state: ServerState) -> None:
+        self.app, self.state = app, state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        scope["route"] = self
+        try:
+            response = await answer(self.state, Request(scope, receive))
+        except ApiError as error:
+            response = error.response()
+        await response(scope, receive, send)
+
+    @property
+    def path(self) -> str:
+        """Of the route, for the metrics."""
+        return PATH
 
 
 def parse(body: bytes, *, most: int) -> Asked:
