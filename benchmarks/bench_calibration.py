@@ -13,14 +13,12 @@ import argparse
 import time
 from pathlib import Path
 
-import polars as pl
-
 from widedeep_kb.memory.calibration import PRECISIONS
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.studies.calibration import abstaining, calibration_errors, curve_rows, with_confidence
 from widedeep_kb.studies.calibration_answers import answers_of
-from widedeep_kb.studies.calibration_questions import MISSPELT, TEST_DOMAINS
+from widedeep_kb.studies.calibration_questions import TEST_DOMAINS
 from widedeep_kb.studies.reporting import tell
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -58,18 +56,13 @@ def main(argv: list[str] | None = None) -> None:
         seed=args.seed,
     )
     told = with_confidence(answered, calibration)
-    is_guessed = pl.col("domain").str.ends_with(MISSPELT)
-    for name, part in (("exact names", told.filter(~is_guessed)), ("misspelt names", told.filter(is_guessed))):
-        if part.is_empty():
-            continue
-        tell(questions=name, num_questions=part.height)
-        for row in calibration_errors(part):
-            tell(**row)
-        for column in ("raw_confidence", "confidence"):
-            tell(curve=column, bins=curve_rows(part, column=column))
-        for precision, threshold in thresholds.items():
-            for row in abstaining(part, threshold=threshold):
-                tell(precision_asked=precision, **row)
+    for row in calibration_errors(told):
+        tell(**row)
+    for column in ("raw_confidence", "confidence"):
+        tell(curve=column, bins=curve_rows(told, column=column))
+    for precision, threshold in thresholds.items():
+        for row in abstaining(told, threshold=threshold):
+            tell(precision_asked=precision, **row)
     tell(seconds=round(time.perf_counter() - started, 1))
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.reader import Reader, ReaderConfig
@@ -43,15 +42,14 @@ def test_every_figure_is_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     memory = KnowledgeMemory(tiny_frozen_lm(), Reader(ReaderConfig.for_lm(tiny_frozen_lm(), slot_width=8, num_heads=2)))
-    memory.reader.calibration.weight[:] = torch.randn(len(memory.reader.calibration.weight)) * 0.1
-    memory.reader.calibration.thresholds.fill_(0.5)
+    memory.reader.calibration.weight[0] = 1.0  # of the mean of the logarithms
+    memory.reader.calibration.thresholds.fill_(0.4)
     monkeypatch.setattr(KnowledgeMemory, "from_pretrained", lambda **_kwargs: memory)
     keep_answers(tmp_path, num=40)
     SCRIPT["main"](["--data-dir", str(tmp_path), "--answers", str(tmp_path), "--precisions", "0.9", "0.95"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["num_questions"] for row in rows if "questions" in row] == [40 * (len(TEST_DOMAINS) - 1), 40]
     assert {row["curve"] for row in rows if "curve" in row} == {"raw_confidence", "confidence"}
     totals = [row for row in rows if "recall" in row]
-    assert [row["precision_asked"] for row in totals] == [0.9, 0.95] * 2
-    assert all(row["num_answered"] < row["num_questions"] for row in totals)
+    assert [row["precision_asked"] for row in totals] == [0.9, 0.95]
+    assert all(0 < row["num_answered"] < row["num_questions"] == 40 * len(TEST_DOMAINS) for row in totals)
     assert {row["of"] for row in rows if "error_confidence" in row} >= {"all", *KINDS, *TEST_DOMAINS}

@@ -17,10 +17,10 @@ from widedeep_kb.memory.signs import AnswerSigns
 from widedeep_kb.metrics import expected_calibration_error
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import facts_from_records
-from widedeep_kb.studies.calibration import abstaining, calibration_errors, curve_rows, with_confidence
+from widedeep_kb.studies.calibration import abstaining, calibration_errors, curve_rows, kind_weights, with_confidence
 from widedeep_kb.studies.calibration_answers import ANSWERED_SCHEMA, answer_domain, answers_of
 from widedeep_kb.studies.calibration_questions import ASKED_SCHEMA, KINDS, AskedDomain
-from widedeep_kb.studies.fit_calibration import fit_calibration, kind_weights
+from widedeep_kb.studies.fit_calibration import fit_calibration
 from widedeep_kb.studies.fit_gate import replace_part
 
 MakeLM = Callable[..., FrozenLM]
@@ -94,6 +94,7 @@ def test_abstaining_worked_by_hand() -> None:
     total, *rows = abstaining(told, threshold=0.8)
     assert total["num_answered"] == 3
     assert [total[name][0] for name in ("precision", "recall", "right_kept")] == pytest.approx([2 / 3] * 3, abs=1e-4)
+    assert total["precision_at_mix"] == pytest.approx(0.8, abs=1e-4)  # 2/3 of 1/2 against 1/2 of 1/6
     refused = {row["of"]: row["refused"][0] for row in rows}
     assert refused["stored"] == pytest.approx(1 / 3, abs=1e-4)
     assert refused["unknown_subject"] == refused["x, unknown_subject"] == 0.5

@@ -10,11 +10,16 @@ from dataclasses import asdict
 
 import numpy as np
 import polars as pl
+import torch
+from torch import Tensor
 
 from widedeep_kb.memory.calibration import Calibration
 from widedeep_kb.memory.signs import AnswerSigns
 from widedeep_kb.metrics import bootstrap_interval, expected_calibration_error, reliability_curve
 from widedeep_kb.studies.calibration_questions import KINDS
+
+SHARES = {"stored": 0.5} | dict.fromkeys(KINDS[1:], 0.5 / 3)
+"""Of the questions that a calibration is fitted for."""
 
 
 def signs_of(answered: pl.DataFrame) -> list[AnswerSigns]:
@@ -60,9 +65,9 @@ def curve_rows(told: pl.DataFrame, *, column: str = "confidence") -> list[dict[s
 def abstaining(told: pl.DataFrame, *, threshold: float) -> Iterator[dict[str, object]]:
     """What is answered where confidence is at least `threshold`, with 95 % bootstrap intervals.
 
-    First row: all answers: `precision` of those given, `recall`, the share of questions with a stored fact that are
-    answered, and `right_kept`, the share of right answers that are given. Then a row for each kind and each domain:
-    the share of its questions refused.
+    First row: all answers: `precision` of those given, the same for the mix of kinds that thresholds are chosen for
+    (see `kind_weights`), `recall`, the share of questions with a stored fact that are answered, and `right_kept`, the
+    share of right answers that are given. Then a row for each kind and each domain: the share of its questions refused.
     """
     is_given = pl.Series(told["confidence"] >= threshold)
     given = told.filter(is_given)
@@ -72,6 +77,7 @@ def abstaining(told: pl.DataFrame, *, threshold: float) -> Iterator[dict[str, ob
         "num_questions": told.height,
         "num_answered": given.height,
         "precision": _share(given["is_right"]) if given.height else None,
+        "precision_at_mix": _weighted_precision(told, is_given) if given.height else None,
         "recall": _share(is_given.filter(told["kind"] == "stored")),
         "right_kept": _share(is_given.filter(told["is_right"])),
     }
@@ -84,6 +90,17 @@ def abstaining(told: pl.DataFrame, *, threshold: float) -> Iterator[dict[str, ob
     for name, is_member in groups:
         if is_member.any():
             yield {"of": name, "num_questions": int(is_member.sum()), "refused": _share(~is_given.filter(is_member))}
+
+
+def kind_weights(answered: pl.DataFrame) -> Tensor:
+    """[N] float64, what each question counts: a kind by its share (`SHARES`), however many questions it has."""
+    sizes = dict(answered["kind"].value_counts().iter_rows())
+    return torch.tensor([SHARES[kind] / sizes[kind] for kind in answered["kind"]], dtype=torch.float64)
+
+
+def _weighted_precision(told: pl.DataFrame, is_given: pl.Series) -> float:
+    weights = kind_weights(told).numpy() * is_given.to_numpy()
+    return round(float(weights @ told["is_right"].to_numpy() / weights.sum()), 4)
 
 
 def _share(flags: pl.Series) -> list[float]:

