@@ -315,3 +315,10 @@ def test_commands_see_what_a_live_memory_wrote(run: Run, memory: Path, tmp_path:
         f"2 erased, 0 absent; 0 facts in {memory}\n"
     )
     assert listed(run, memory) == []
+
+
+def test_a_reader_is_trained_with_questions_over_two_hops(run: Run, disk: Disk, tmp_path: Path) -> None:
+    small = ["--steps", "2", "--batch-size", "8", "--questions-per-chunk", "80", "--workers", "1", "--no-compile"]
+    result = run("reader", "--llm", disk.llm, "--output", tmp_path, "--two-hop-share", "0.3", *small)
+    assert result.code == 0, result.err
+    assert json.loads((tmp_path / "run.json").read_text())["run"]["recipe"]["two_hops"] == 0.3
