@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LEAST_UNNAMED = 0.25
 """Least attention on a first fact whose relation no word of the question names."""
 _POSSESSIVE = re.compile("['’]s$")
-LEAST_OPEN = 0.15
+LEAST_OPEN = 0.2
 """Least attention on one fact of the object where no word of the question is of that fact's relation."""
 _UNREAD = 0.05  # what a fact without attention counts, beside the words that name it
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from widedeep_kb.memory.clauses import Clause, Span, question_words
+from widedeep_kb.memory.clauses import Clause, Span, plain_shells, question_words
 
 
 def replaced(text: str, *, names: list[str], first: str, second: str, by: str) -> str:
@@ -28,11 +28,17 @@ def replaced(text: str, *, names: list[str], first: str, second: str, by: str) -
         ("Lyon is in a country. What is its capital?", "France. What is its capital?"),
         ('What is the capital of the country of "Lyon"?', "What is the capital of France?"),
         ('Name the capital of "the country of Lyon".', 'Name the capital of "France".'),
+        ("What is the capital of the country of Lyon (city)?", "What is the capital of France?"),
+        ("What is the capital of the country of [Lyon]?", "What is the capital of France?"),
+        ("What is the capital (of the country of Lyon)?", "What is the capital (of France)?"),
         ("Which capital does Lyon's country have", "Which capital does France have"),
     ],
 )
 def test_the_object_takes_the_place_of_the_words_that_stand_for_the_first_fact(text: str, expected: str) -> None:
-    assert replaced(text, names=["Lyon"], first="country", second="capital", by="France") == expected
+    assert (
+        replaced(text, names=["Lyon", "Lyon (city)", "[Lyon]"], first="country", second="capital", by="France")
+        == expected
+    )
 
 
 def test_a_relation_may_come_twice() -> None:
@@ -64,3 +70,15 @@ def test_words_know_where_they_stand() -> None:
     found = question_words(text)
     assert [text[word.begin : word.end] for word in found] == ["Who", "made", "C++", "and", "when", "roughly"]
     assert [word.ends for word in found] == [False, False, True, False, False, True]
+
+
+def test_a_shell_is_what_stands_around_a_phrase_up_to_a_mark() -> None:
+    clause = Clause("Well, who on earth owns the country of Lyon today, I ask?")
+    name = clause.find(["Lyon"])
+    phrase = clause.phrase(name, clause.match("country", name=name).places, ())
+    assert clause.shell(phrase) == (("earth", "owns"), ("today",))
+    asked = Clause("Hey, what is the country of Lyon?")
+    whole = asked.phrase(asked.find(["Lyon"]), [4], ())
+    assert asked.shell(whole) == (("what", "is"), ())
+    assert asked.shell(whole) in plain_shells()
+    assert clause.shell(phrase) not in plain_shells()

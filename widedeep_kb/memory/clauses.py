@@ -6,12 +6,14 @@ name in the place of such words. Pure functions of text.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from widedeep_kb.keys import word_variants
 from widedeep_kb.memory.relations import cue_stems, relation_cues, stem
+from widedeep_kb.phrasings import frames
 from widedeep_kb.segment import CLOSING, SENTENCE_END, strip_marks, words
 from widedeep_kb.word_statistics import FUNCTION_WORDS, content_weight
 
@@ -19,6 +21,7 @@ _CHUNKS = re.compile(r"\S+")
 _DETERMINERS = frozenset("a an the this that its their his her".split())
 _MARK = 3  # words that a mark between a name and a word counts
 _QUOTES = {'"': '"', "”": "“", "»": "«"}
+_PAIRED = frozenset(")]}")
 _COPULAS = frozenset("is are was were".split())
 _RELATIVES = frozenset("where which who whom whose that".split())
 
@@ -135,12 +138,27 @@ class Clause:
             return self.words[phrase.first].folded in ("the", "whatever", "whoever")
         return self.words[name.last - 1].folded.endswith(("'s", "s'")) and phrase.last > name.last
 
+    def shell(self, phrase: Span) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The two words before the phrase and the two behind it, as far as no mark parts them from it."""
+        before, after = [], []
+        for word in reversed(self.words[max(0, phrase.first - 2) : phrase.first]):
+            if word.ends:
+                break
+            before.append(word.folded)
+        for place in range(phrase.last, min(phrase.last + 2, len(self.words))):
+            if self.words[place - 1].ends:
+                break
+            after.append(self.words[place].folded)
+        return tuple(reversed(before)), tuple(after)
+
     def replace(self, phrase: Span, name: str) -> str:
         """The question with a name in the place of the phrase; an ending `'s` stays."""
         begin, end = self.words[phrase.first].begin, self.words[phrase.last - 1].end
         ending = re.search(r"['’]s$", self.text[begin:end])
         closing = self.text[end : end + 1]
-        if closing in _QUOTES and self.text.count(_QUOTES[closing], begin, end) % 2:
+        if closing in _PAIRED and strip_marks(self.text[begin : end + 1]).endswith(closing):
+            end += 1  # the phrase holds the bracket that this one closes
+        elif closing in _QUOTES and self.text.count(_QUOTES[closing], begin, end) % 2:
             end += 1  # the phrase holds the mark that opens the quotation
         return self.text[:begin] + name + (ending.group() if ending else "") + self.text[end:]
 
@@ -169,3 +187,19 @@ def question_words(text: str) -> list[Word]:
         ends = any(mark in SENTENCE_END or mark in ",;" for mark in rest if mark not in CLOSING)
         found.append(Word(begin, begin + len(core), " ".join(words(core)), ends))
     return found
+
+
+@functools.cache
+def plain_shells() -> frozenset[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """What stands around the phrase where people ask for no more than the fact it names (see `Clause.shell`).
+
+    `Provide ...`, `what ... is` and the like: those of the trained frames for one fact.
+    """
+    found = set()
+    for frame in frames("trained"):
+        clause = Clause(frame.render("Xsubject", "xrelation"))
+        name = clause.find(["Xsubject"])
+        own = [i for i, word in enumerate(clause.words) if "xrelation" in word.folded]
+        if name is not None and own:
+            found.add(clause.shell(clause.phrase(name, own, ())))
+    return frozenset(found)

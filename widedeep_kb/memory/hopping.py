@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from widedeep_kb.facts import FactCatalogue
-from widedeep_kb.memory.clauses import Clause, Match, Span
+from widedeep_kb.memory.clauses import Clause, Match, Span, plain_shells
 from widedeep_kb.memory.retrieval import Hits, Retriever, is_among
 
 MOST_FIRST = 3
@@ -170,7 +170,7 @@ def _open_hop(clause: Clause, first: _Named, relations: Relations, *, own: froze
     phrase = clause.phrase(first.name, own, ())
     others = [i for i in range(len(clause.words)) if not phrase.first <= i < phrase.last]
     asked = clause.covered(others)
-    if not asked or not clause.is_definite(phrase, first.name):
+    if not asked or not clause.is_definite(phrase, first.name) or clause.shell(phrase) in plain_shells():
         return None
     ordinals = [ordinal for found in relations.values() for ordinal in found if ordinal != first.ordinal]
     return Hop(
