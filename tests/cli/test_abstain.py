@@ -10,8 +10,11 @@ import pytest
 import torch
 from outcomes import Disk, Run
 
+from widedeep_kb.answers import MemoryAnswer
+from widedeep_kb.cli.calibrate import choose_thresholds
 from widedeep_kb.memory.config import read_config
 from widedeep_kb.memory.reader import Reader
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.studies.fit_gate import replace_part
 
 ASKED = ("Which port does Aurora use?", "--max-new-tokens", "3")
@@ -68,3 +71,37 @@ def test_evaluate_scores_what_is_answered(run: Run, memory: Path, tmp_path: Path
     assert (row["prediction"], row["is_abstained"]) == ("unknown", True)
     assert "share_answered" not in json.loads(run(*scored, "--memory", memory).out.splitlines()[-1])
     assert "--abstain goes with --memory" in run(*scored, "--system", "lookup", "--facts", questions, "--abstain").err
+
+
+def test_calibrate_chooses_the_thresholds_that_ones_own_questions_ask_for(
+    run: Run, memory: Path, tmp_path: Path
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    rows = [{"question": f"Which port does Aurora use? {i}", "answers": ["unknown"]} for i in range(100)]
+    questions.write_text("\n".join(map(json.dumps, rows[:99])))
+    words = ["calibrate", "--memory", memory, "--questions", questions]
+    assert "99 questions, at least 100 are needed" in run(*words).err
+    questions.write_text("\n".join(map(json.dumps, rows)))
+    assert "no calibration" in run(*words).err
+    calibrate(memory, 0.4)
+    result = run(*words)
+    assert result.code == 0
+    found = json.loads(result.out.splitlines()[-1])
+    assert (found["num_questions"], found["exact_match"]) == (100, 0.0)
+    assert found["expected_calibration_error"] == pytest.approx(0.5, abs=1e-3)
+    assert set(found["share_answered"].values()) == {None}
+    assert "no threshold of this reader" in run("ask", "--memory", memory, *ASKED, "--abstain").err
+
+
+def test_thresholds_follow_the_answers(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = KnowledgeMemory.from_pretrained(memory)
+    opened.reader.calibration.weight.fill_(1e-12)
+    confidences = [i / 100 for i in range(100)]
+    answers = [MemoryAnswer("yes" if c >= 0.6 else "no", c, (), 1, 1, 1.0) for c in confidences]
+    monkeypatch.setattr(opened, "ask_many", lambda _texts: answers)
+    questions = pl.DataFrame({"question": ["?"] * 100, "answers": [["yes"]] * 100})
+    found = choose_thresholds(opened, questions)
+    assert found["exact_match"] == pytest.approx(0.4)
+    assert found["share_answered"]["0.99"] == pytest.approx(0.4)
+    assert found["share_answered"]["0.5"] == pytest.approx(0.8)
+    assert opened.reader.calibration.threshold_for(0.5) == pytest.approx(0.2)
