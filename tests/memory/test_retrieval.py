@@ -123,6 +123,24 @@ def test_common_words_need_evidence(text: str, expected: list[str]) -> None:
     assert found(make(), text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("The Gizmo Council sits in", False),
+        ("the Gizmo Council", False),
+        ("Which time zone has the Gizmo Tower", True),  # the relation is named
+        ("when does the Gizmo CEO retire", True),  # capitals throughout are no part of a name
+        ("it broke the Gizmo. Council members left", True),
+        ("is that Gizmo's Council", True),
+        ("who built Gizmo council", True),
+        ("Where Is The Gizmo Council", True),  # capitals mean nothing here
+        ("where is the gizmo council", True),
+    ],
+)
+def test_what_goes_on_as_a_longer_name_needs_a_cue(text: str, is_found: bool) -> None:
+    assert ("gizmo" in found(make(), text)) == is_found
+
+
 def test_subject_hits_count_names_before_control() -> None:
     hits = make().lookup(["the most of it", "hello there", ""])
     assert hits.subject_hits.tolist() == [2, 0, 0]

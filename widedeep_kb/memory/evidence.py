@@ -63,6 +63,18 @@ class Batch:
         before, after = np.maximum(starts - 1, 0), np.minimum(ends, num_words - 1)
         return (has_before & is_determiner[before]) | (has_after & (is_determiner | self.is_content)[after])
 
+    def goes_on_as_name(self, ends: np.ndarray) -> np.ndarray:
+        """bool: a content word with a capital letter follows the span: `Houston` in `Houston City Council`.
+
+        A word in capitals throughout, as in `the Tesla CEO`, is no part of a name. A comma between them is not seen.
+        """
+        num_words, word_ids = len(self.encoded.word_ids), self.encoded.word_ids
+        has_after = (ends < num_words) & ~np.isin(ends, self.encoded.offsets)
+        after = np.minimum(ends, num_words - 1)
+        is_capital = self.lexicon.is_upper[word_ids] & ~self.lexicon.is_shouted[word_ids] & self.is_content
+        is_spaced = np.append(self.encoded.glue == SPACE, False)[after]
+        return has_after & is_spaced & (is_capital & ~self.encoded.is_start)[after]
+
 
 @dataclass(frozen=True)
 class CueMatches:
@@ -149,13 +161,16 @@ def control(batch: Batch, hits: SubjectHits, matches: CueMatches) -> np.ndarray:
     """bool [M]: there is enough evidence that the span means this subject.
 
     A common word needs agreeing capitals or a relation cue. A function word needs both, or a cue beside it where it
-    does not read as the word. A part of a longer word, such as an identifier, needs a cue among its other parts.
+    does not read as the word. A part of a longer word, such as an identifier, needs a cue among its other parts. What
+    goes on as a longer name, by the capital letters of a text where these mean something, needs a cue.
     """
     kinds, agrees = hits.kinds[hits.spans], hits.agrees[hits.spans]
     reads = batch.reads_as_word(hits.starts, hits.ends)[hits.spans]
     is_function = (agrees & matches.has_cue) | (matches.is_adjacent & ~reads)
     named = np.select([kinds == FREE, kinds == COMMON], [True, agrees | matches.has_cue], is_function)
-    return named & (~hits.is_part[hits.spans] | matches.is_glued)
+    explained = np.append(matches.explained, False)[hits.ends]
+    is_longer = hits.is_mixed & ~hits.is_variant & ~explained & batch.goes_on_as_name(hits.ends)
+    return named & (~hits.is_part[hits.spans] | matches.is_glued) & (~is_longer[hits.spans] | matches.has_cue)
 
 
 def settle_spans(hits: SubjectHits, survives: np.ndarray) -> np.ndarray:

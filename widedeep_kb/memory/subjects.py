@@ -63,6 +63,7 @@ class SubjectHits:
         is_part: bool [S], one word that a weak mark glues to others, as `Widget` in `api.Widget.size`: to be confirmed.
         is_variant: bool [S], met without a possessive or plural ending.
         agrees: bool [S], capital letters in a mixed-case text are those of the subject.
+        is_mixed: bool [S], the text's capital letters mean something.
         kinds: int8 [S], `FREE`, `COMMON` or `FUNCTION`.
         weights: float32 [S], in (0, 1].
         spans: int64 [M], ascending.
@@ -74,6 +75,7 @@ class SubjectHits:
     is_part: np.ndarray
     is_variant: np.ndarray
     agrees: np.ndarray
+    is_mixed: np.ndarray
     kinds: np.ndarray
     weights: np.ndarray
     spans: np.ndarray
@@ -196,6 +198,7 @@ class Subjects:
             is_part=(grams.lengths == 1) & (is_weak[starts] | is_weak[ends]),
             is_variant=is_variant,
             agrees=agrees,
+            is_mixed=is_mixed,
             kinds=kinds,
             weights=weights,
             spans=spans,
