@@ -47,7 +47,9 @@ class Inputs(NamedTuple):
         return adapter(self.hidden, memory, cues=self.cues, needs_weights=needs_weights)
 
 
-def inputs(seed: int, *, batch: int = 2, tokens: int = 3, slots: int = 5) -> Inputs:
+def inputs(
+    seed: int, *, batch: int = 2, tokens: int = 3, slots: int = 5
+) -> Inputs:
     """Random inputs; about a third of the slots cannot be read, about half of them are marked."""
     torch.manual_seed(seed)
     mask = torch.rand(batch, slots) < 0.7

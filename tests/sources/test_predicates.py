@@ -13,14 +13,10 @@ def test_last_segment_and_clean_spelling() -> None:
 
 
 def test_a_taken_name_takes_in_more_of_the_path() -> None:
-    names = readable_predicates(
-        [
-            "/film/film/country",
-            "/film/film/budget./money/value/country",
-            "/tv/tv/budget./money/value/country",
-            "/olympics/sport/Country",
-        ]
-    )
+    names = readable_predicates([
+        "/film/film/country", "/film/film/budget./money/value/country", "/tv/tv/budget./money/value/country",
+        "/olympics/sport/Country",
+    ])
     assert list(names.values()) == ["country", "budget country", "tv budget country", "sport Country"]
 
 

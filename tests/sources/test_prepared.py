@@ -27,14 +27,10 @@ def test_write_then_load(tmp_path: Path) -> None:
     assert counts["num_facts"] == counts["num_questions"] == 1 and counts["num_templates"] == 2
     corpus = load_corpus("gapminder", data_dir=tmp_path)
     assert corpus.facts.equals(facts) and corpus.templates == phrasings
-    assert corpus.questions.to_dicts() == [
-        {
-            "question": "How tall is Elm?",
-            "answers": ["007", "7"],
-            "fact_id": facts["fact_id"][0],
-            "tags": ["own", "gapminder", "height", "number", "no_shared_word"],
-        }
-    ]
+    assert corpus.questions.to_dicts() == [{
+        "question": "How tall is Elm?", "answers": ["007", "7"], "fact_id": facts["fact_id"][0],
+        "tags": ["own", "gapminder", "height", "number", "no_shared_word"],
+    }]
 
 
 def test_a_relation_without_phrasings_is_refused(tmp_path: Path) -> None:
@@ -50,14 +46,9 @@ def test_absent_files_name_the_command(tmp_path: Path) -> None:
 
 
 def test_unpivot_leaves_absent_values_out() -> None:
-    wide = pl.DataFrame(
-        {
-            "subject": ["A", "B"],
-            "size": ["1", None],
-            "tags": [["x", "y"], []],
-            "note": ["", "n"],
-        }
-    )
+    wide = pl.DataFrame({
+        "subject": ["A", "B"], "size": ["1", None], "tags": [["x", "y"], []], "note": ["", "n"],
+    })
     long = unpivot_properties(wide, ["size", "tags", "note"])
     assert long.rows() == [("A", "size", "1"), ("A", "tags", "x"), ("A", "tags", "y"), ("B", "note", "n")]
 

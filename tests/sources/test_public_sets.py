@@ -28,21 +28,13 @@ def question(corpus: Corpus, text: str) -> dict:
 def test_entityquestions(tmp_path: Path) -> None:
     folder = tmp_path / "entityquestions"
     ask = "Where was {} born?".format
-    write(
-        folder,
-        "train.parquet",
-        [
-            {"relation": "P19", "subject": "Ann Lee", "question": ask("Ann Lee"), "answers": ["Rome"]},
-            {"relation": "P19", "subject": "Ann Lee", "question": ask("Ann Lee"), "answers": ["Oslo", "Kiel"]},
-        ],
-    )
-    write(
-        folder,
-        "dev.parquet",
-        [
-            {"relation": "P17", "subject": "Elm", "question": "Which country is Elm located in?", "answers": ["Chad"]},
-        ],
-    )
+    write(folder, "train.parquet", [
+        {"relation": "P19", "subject": "Ann Lee", "question": ask("Ann Lee"), "answers": ["Rome"]},
+        {"relation": "P19", "subject": "Ann Lee", "question": ask("Ann Lee"), "answers": ["Oslo", "Kiel"]},
+    ])
+    write(folder, "dev.parquet", [
+        {"relation": "P17", "subject": "Elm", "question": "Which country is Elm located in?", "answers": ["Chad"]},
+    ])
     templates = {"P19": "Where was [X] born?", "P19_similar": "Birthplace of [X]?"}
     templates |= {"P17": "Nation of [X]?", "P50": "[X]"}
     (folder / "relation_query_templates.json").write_text(json.dumps(templates))
@@ -71,26 +63,14 @@ def test_pararel_takes_patterns_that_end_in_the_object(tmp_path: Path) -> None:
 
 def test_lre_leaves_stereotypes_out(tmp_path: Path) -> None:
     folder = tmp_path / "lre_relations"
-    write(
-        folder,
-        "facts.parquet",
-        [
-            {"category": "factual", "relation": "company CEO", "subject": "Acme", "object": "Ann Lee"},
-            {"category": "bias", "relation": "name gender", "subject": "Kim", "object": "man"},
-        ],
-    )
-    write(
-        folder,
-        "relations.parquet",
-        [
-            {
-                "category": "factual",
-                "relation": "company CEO",
-                "prompt_templates": ["{}'s CEO is"],
-                "prompt_templates_zs": ["Who is the CEO of {}? Their name is", "{}'s CEO is"],
-            },
-        ],
-    )
+    write(folder, "facts.parquet", [
+        {"category": "factual", "relation": "company CEO", "subject": "Acme", "object": "Ann Lee"},
+        {"category": "bias", "relation": "name gender", "subject": "Kim", "object": "man"},
+    ])
+    write(folder, "relations.parquet", [
+        {"category": "factual", "relation": "company CEO", "prompt_templates": ["{}'s CEO is"],
+         "prompt_templates_zs": ["Who is the CEO of {}? Their name is", "{}'s CEO is"]},
+    ])
     corpus = load_corpus("lre", data_dir=tmp_path)
     assert objects(corpus, "Acme", "CEO") == ["Ann Lee"] and corpus.facts.height == 1
     assert corpus.templates == {"CEO": ["{subject}'s CEO is", "Who is the CEO of {subject}? Their name is"]}
@@ -110,15 +90,11 @@ def test_fb15k237_has_ids_names_and_distinct_relations(tmp_path: Path) -> None:
     write(folder, "train.parquet", triples)
     write(folder, "valid.parquet", [{"s": "/m/2", "r": "/people/person/spouse_s", "o": "/m/1"}])
     write(folder, "test.parquet", triples[:1])
-    write(
-        folder,
-        "entities.parquet",
-        [
-            {"mid": "/m/1", "name": "Elm", "label": "The Elm", "aliases": ["Elm", "Elm tree"]},
-            {"mid": "/m/2", "name": "Drama", "label": None, "aliases": None},
-            {"mid": "/m/3", "name": "Euro", "label": "Euro", "aliases": ["EUR"]},
-        ],
-    )
+    write(folder, "entities.parquet", [
+        {"mid": "/m/1", "name": "Elm", "label": "The Elm", "aliases": ["Elm", "Elm tree"]},
+        {"mid": "/m/2", "name": "Drama", "label": None, "aliases": None},
+        {"mid": "/m/3", "name": "Euro", "label": "Euro", "aliases": ["EUR"]},
+    ])
     corpus = load_corpus("fb15k237", data_dir=tmp_path)
     assert objects(corpus, "Elm", "genre") == ["Drama", "Euro"]
     assert set(corpus.facts["relation"]) == {"genre", "currency", "estimated budget currency", "spouse"}
@@ -131,15 +107,11 @@ def test_fb15k237_has_ids_names_and_distinct_relations(tmp_path: Path) -> None:
 
 def test_simplequestions_accepts_all_values_and_gives_templates(tmp_path: Path) -> None:
     ask = "/film/film_genre/films"
-    write(
-        tmp_path / "simplequestions_test",
-        "simplequestions_test_named.parquet",
-        [
-            {"question": "name a drama film", "subject": "Drama", "predicate": ask, "object": "Elm"},
-            {"question": "what is a drama", "subject": "Drama", "predicate": ask, "object": "Oak"},
-            {"question": "where", "subject": "Ann", "predicate": "/people/person/place_of_birth", "object": "Rome"},
-        ],
-    )
+    write(tmp_path / "simplequestions_test", "simplequestions_test_named.parquet", [
+        {"question": "name a drama film", "subject": "Drama", "predicate": ask, "object": "Elm"},
+        {"question": "what is a drama", "subject": "Drama", "predicate": ask, "object": "Oak"},
+        {"question": "where", "subject": "Ann", "predicate": "/people/person/place_of_birth", "object": "Rome"},
+    ])
     corpus = load_corpus("simplequestions", data_dir=tmp_path)
     asked = question(corpus, "name a drama film")
     assert asked["answers"] == ["Elm", "Oak"] and asked["tags"] == ["simplequestions", "films", "word", "ambiguous"]
@@ -149,14 +121,9 @@ def test_simplequestions_accepts_all_values_and_gives_templates(tmp_path: Path) 
 
 def test_movie_qa_makes_a_relation_of_each_role(tmp_path: Path) -> None:
     ask = "Who acted as {} in the movie '{}'?".format
-    write(
-        tmp_path / "movie_qa",
-        "train.parquet",
-        [
-            {"Question": ask("Dr. {No}", "Ann's Day"), "Answer": "Bo Ray"},
-            {"Question": ask("", "Elm"), "Answer": "Ed"},
-        ],
-    )
+    write(tmp_path / "movie_qa", "train.parquet", [
+        {"Question": ask("Dr. {No}", "Ann's Day"), "Answer": "Bo Ray"}, {"Question": ask("", "Elm"), "Answer": "Ed"},
+    ])
     corpus = load_corpus("movie_qa", data_dir=tmp_path)
     assert objects(corpus, "Ann's Day", "actor who played Dr. {No}") == ["Bo Ray"]
     assert corpus.dropped == {"question without a role": 1}
@@ -186,24 +153,15 @@ def test_mquake_splits_edits_with_the_help_of_the_questions(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("template", "relation"),
     [
-        ("The mother tongue of {} is", "mother tongue"),
-        ("The headquarters of {} is in", "headquarters in"),
-        ("{}'s capital is", "capital"),
-        ("{} was born in", "was born in"),
+        ("The mother tongue of {} is", "mother tongue"), ("The headquarters of {} is in", "headquarters in"),
+        ("{}'s capital is", "capital"), ("{} was born in", "was born in"),
         ("In {}, they understand", "language understood"),
     ],
 )
 def test_counterfact_relations(template: str, relation: str, tmp_path: Path) -> None:
     prompt = template.replace("{}", "Ann")
-    row = {
-        "subject": "Ann",
-        "relation_template": template,
-        "prompt": prompt,
-        "target_new": "Oslo",
-        "exact": True,
-        "statement_new": f"{prompt} Oslo",
-        "case_id": 1,
-    }
+    row = {"subject": "Ann", "relation_template": template, "prompt": prompt, "target_new": "Oslo", "exact": True,
+           "statement_new": f"{prompt} Oslo", "case_id": 1}
     write(tmp_path / "counterfact", "edits_even.parquet", [row, {**row, "exact": False}])
     corpus = load_corpus("counterfact", data_dir=tmp_path)
     assert objects(corpus, "Ann", relation) == ["Oslo"] and corpus.dropped == {"statement not its template": 1}
@@ -214,22 +172,13 @@ def test_counterfact_relations(template: str, relation: str, tmp_path: Path) -> 
 
 def test_yago11k_dates(tmp_path: Path) -> None:
     row = {"split": "train", "subject": "Ann (actress)", "relation": "isMarriedTo", "object": "Bo"}
-    dates = [
-        ("1925-04-23", "1974-##-##"),
-        ("19##-##-##", "####-##-##"),
-        ("2015-##-##", "978-##-##"),
-        ("2015-##-##", "2011-##-##"),
-        ("2015-02-31", "####-##-##"),
-    ]
+    dates = [("1925-04-23", "1974-##-##"), ("19##-##-##", "####-##-##"), ("2015-##-##", "978-##-##"),
+             ("2015-##-##", "2011-##-##"), ("2015-02-31", "####-##-##")]
     rows = [{**row, "object": f"Bo {i}", "start": start, "end": end} for i, (start, end) in enumerate(dates)]
     write(tmp_path / "yago11k_time", "facts.parquet", rows)
     corpus = load_corpus("yago11k", data_dir=tmp_path)
     assert corpus.facts.select("valid_from", "valid_to").rows() == [
-        ("1925-04-23", "1974-12-31"),
-        (None, None),
-        ("2015-01-01", None),
-        (None, None),
-        ("2015-01-01", None),
+        ("1925-04-23", "1974-12-31"), (None, None), ("2015-01-01", None), (None, None), ("2015-01-01", None),
     ]
     assert corpus.dropped["dates left empty: malformed"] == 2
     first = corpus.facts.row(0, named=True)
@@ -240,20 +189,15 @@ def test_yago11k_dates(tmp_path: Path) -> None:
 def test_time_sensitive_questions_accept_the_values_of_their_dates(tmp_path: Path) -> None:
     row = {"split": "train", "subject_link": "/wiki/Elm_House_(Rome)", "relation": "P127"}
     ask = "Who owned the Elm House {}?".format
-    write(
-        tmp_path / "time_sensitive_qa",
-        "train.parquet",
-        [
-            {**row, "question": ask("from 1811 to Feb 1828"), "answers": ["Bo D . Ray"]},
-            {**row, "question": ask("from 1828 to 1830"), "answers": ["Ann"]},
-            {**row, "question": ask("in 1831"), "answers": ["Ed"]},
-            {**row, "question": "Who owned it from 1840 to 1841?", "answers": ["Ed"]},
-        ],
-    )
+    write(tmp_path / "time_sensitive_qa", "train.parquet", [
+        {**row, "question": ask("from 1811 to Feb 1828"), "answers": ["Bo D . Ray"]},
+        {**row, "question": ask("from 1828 to 1830"), "answers": ["Ann"]},
+        {**row, "question": ask("in 1831"), "answers": ["Ed"]},
+        {**row, "question": "Who owned it from 1840 to 1841?", "answers": ["Ed"]},
+    ])
     corpus = load_corpus("time_sensitive", data_dir=tmp_path)
     assert corpus.facts.select("object", "valid_from", "valid_to").rows() == [
-        ("Bo D. Ray", "1811-01-01", "1828-02-29"),
-        ("Ann", "1828-01-01", "1830-12-31"),
+        ("Bo D. Ray", "1811-01-01", "1828-02-29"), ("Ann", "1828-01-01", "1830-12-31"),
     ]
     assert question(corpus, ask("from 1828 to 1830"))["answers"] == ["Ann"]
     assert corpus.questions["fact_id"].to_list() == corpus.facts["fact_id"].to_list()

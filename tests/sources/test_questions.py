@@ -17,21 +17,11 @@ from widedeep_kb.sources.questions import (
 
 TOWNS = [
     {"subject": "Springfield", "subject_id": "1", "relation": "population", "object": "100"},
-    {
-        "subject": "Springfield",
-        "subject_id": "2",
-        "relation": "population",
-        "object": "200",
-        "object_aliases": ["0.2k"],
-    },
+    {"subject": "Springfield", "subject_id": "2", "relation": "population", "object": "200",
+     "object_aliases": ["0.2k"]},
     {"subject": "Shelbyville", "subject_id": "3", "relation": "population", "object": "300"},
-    {
-        "subject": "Capital City",
-        "subject_id": "4",
-        "relation": "population",
-        "object": "400",
-        "subject_aliases": ["shelbyville"],
-    },
+    {"subject": "Capital City", "subject_id": "4", "relation": "population", "object": "400",
+     "subject_aliases": ["shelbyville"]},
     {"subject": "Shelbyville", "subject_id": "3", "relation": "founder", "object": "Ann Lee"},
     {"subject": "Shelbyville", "subject_id": "3", "relation": "founder", "object": "Bo Ray"},
 ]
@@ -40,20 +30,10 @@ TOWNS = [
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ("15853", "number"),
-        ("-12.5", "number"),
-        ("15,853", "number"),
-        ("10%", "number"),
-        ("1811.15 K", "number"),
-        ("0.449 J/(g K)", "number"),
-        ("$0.42", "code"),
-        ("Europe/Paris", "code"),
-        ("US", "code"),
+        ("15853", "number"), ("-12.5", "number"), ("15,853", "number"), ("10%", "number"), ("1811.15 K", "number"),
+        ("0.449 J/(g K)", "number"), ("$0.42", "code"), ("Europe/Paris", "code"), ("US", "code"),
         ("7439-89-6", "code"),
-        ("Paris", "word"),
-        ("O'Brien", "word"),
-        ("New York", "phrase"),
-        ("12 Angry Men of old", "phrase"),
+        ("Paris", "word"), ("O'Brien", "word"), ("New York", "phrase"), ("12 Angry Men of old", "phrase"),
     ],
 )
 def test_value_kinds(value: str, kind: str) -> None:
@@ -114,13 +94,10 @@ def test_natural_questions_of_one_wording_accept_the_values_of_all() -> None:
         {"subject": "Ararat", "relation": "location", "object": "Asia"},
         {"subject": "Ararat", "relation": "country", "object": "Turkey"},
     ]
-    asked = pl.DataFrame(
-        {
-            "question": ["Where is Ararat?", "Where is Ararat?", "Which nation is it in?"],
-            "subject_id": ["ararat"] * 3,
-            "relation": ["location", "country", "country"],
-        }
-    )
+    asked = pl.DataFrame({
+        "question": ["Where is Ararat?", "Where is Ararat?", "Which nation is it in?"],
+        "subject_id": ["ararat"] * 3, "relation": ["location", "country", "country"],
+    })
     questions = natural_questions(facts_from_records(records), asked, tag="set").to_dicts()
     assert [row["answers"] for row in questions] == [["Asia", "Turkey"], ["Turkey"]]
     assert questions[0]["tags"] == ["set", "location", "word", "ambiguous"]
@@ -128,16 +105,8 @@ def test_natural_questions_of_one_wording_accept_the_values_of_all() -> None:
 
 
 def test_templates_from_questions_take_the_subject_out() -> None:
-    asked = pl.DataFrame(
-        {
-            "question": [
-                "where was ann lee born",
-                "Where is she from?",
-                "who is ann lee, ann lee the first?",
-                "Ann Lee",
-            ],
-            "subject": ["Ann Lee"] * 4,
-            "relation": ["birthplace"] * 4,
-        }
-    )
+    asked = pl.DataFrame({
+        "question": ["where was ann lee born", "Where is she from?", "who is ann lee, ann lee the first?", "Ann Lee"],
+        "subject": ["Ann Lee"] * 4, "relation": ["birthplace"] * 4,
+    })
     assert templates_from_questions(asked, max_templates=9) == {"birthplace": ["where was {subject} born"]}

@@ -13,16 +13,9 @@ from widedeep_kb.sources import load_corpus
 
 DATA_DIR = os.environ.get("WIDEDEEP_KB_DATA_DIR")
 REAL_COUNTS = {  # facts, relations
-    "entityquestions": (209_105, 24),
-    "pararel": (29_394, 41),
-    "lre": (10_837, 39),
-    "fb15k237": (309_802, 237),
-    "simplequestions": (21_631, 1034),
-    "movie_qa": (9_912, 8_234),
-    "mquake": (4_931, 49),
-    "counterfact": (7_979, 136),
-    "yago11k": (20_509, 10),
-    "time_sensitive": (666, 64),
+    "entityquestions": (209_105, 24), "pararel": (29_394, 41), "lre": (10_837, 39), "fb15k237": (309_802, 237),
+    "simplequestions": (21_631, 1034), "movie_qa": (9_912, 8_234), "mquake": (4_931, 49), "counterfact": (7_979, 136),
+    "yago11k": (20_509, 10), "time_sensitive": (666, 64),
 }
 
 
