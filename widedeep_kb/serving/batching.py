@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
@@ -149,8 +150,10 @@ class Batcher:
             try:
                 batch[0].run(batch)
             except Exception as error:  # noqa: BLE001 - the thread must live; each client is told
+                traceback.print_exc()
+                reason = error if isinstance(error, ApiError) else ApiError(500, f"the LLM failed: {error!r}")
                 for job in batch:
-                    job.fail(error)
+                    job.fail(reason)
 
     def _next_batch(self) -> list[Job]:
         """Jobs that may share a call; none: the server stops and nothing waits."""

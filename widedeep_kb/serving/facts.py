@@ -103,6 +103,7 @@ def router_for(state: ServerState) -> APIRouter:
             raise ApiError(422, str(error), param="facts") from None
         except OSError as error:
             raise _unwritten(error) from None
+        state.compact_if_due(live)
         for kind in ("added", "removed"):
             state.metrics.changes.labels(kind).inc(getattr(report, kind))
         return json_response({**vars(report), "fact_ids": facts["fact_id"].to_list()})

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import resource
+import signal
 import socket
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
 from widedeep_kb.serving.app import create_app
 from widedeep_kb.serving.state import ServerState
+
+_OTHER_FILES = 200  # that a server has open beside its connections
 
 
 def run_server(state: ServerState, *, host: str, port: int) -> int:
@@ -27,12 +34,14 @@ def run_server(state: ServerState, *, host: str, port: int) -> int:
     """
     if not len(state.tokens) and not is_loopback(host):
         raise ValueError(f"{host!r} can be reached by others: name tokens for them (--tokens FILE)")
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     config = uvicorn.Config(
         create_app(state),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=state.limits.shutdown_s,
-        limit_concurrency=state.limits.max_connections,
+        limit_concurrency=min(state.limits.max_connections, max(1, most_files - _OTHER_FILES)),
         server_header=False,
         backlog=4096,
         h11_max_incomplete_event_size=64 << 10,
@@ -42,9 +51,24 @@ def run_server(state: ServerState, *, host: str, port: int) -> int:
         listener.bind((host, port))
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
-        server = _Server(config, state)
-        server.run(sockets=[listener])
+        with _ended_by_signals():
+            _Server(config, state).run(sockets=[listener])
     return 1 if state.has_failed else 0
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A signal that uvicorn has ended in order for is no reason to die of it afterwards, as it would have us do."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = [signal.signal(number, lambda *_: None) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, former, strict=True):
+            signal.signal(number, handler)
 
 
 class _Server(uvicorn.Server):

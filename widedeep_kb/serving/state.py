@@ -5,6 +5,7 @@ The memories are opened in a thread of their own, so that the port answers while
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -33,6 +34,7 @@ class Limits:
         max_wait_ms: how long a request waits for others to share its batch.
         max_queue: requests that wait for the LLM; further ones are told to come again.
         max_connections: open at a time; further requests are told to come again.
+        max_journal_bytes: of changes since the last snapshot; beyond it a new one is written.
         shutdown_s: how long running requests have, once the server is told to stop.
 
     Raises:
@@ -48,6 +50,7 @@ class Limits:
     max_wait_ms: float = 4.0
     max_queue: int = 256
     max_connections: int = 20_000
+    max_journal_bytes: int = 1 << 30
     shutdown_s: int = 30
 
     def __post_init__(self) -> None:
@@ -94,6 +97,7 @@ class ServerState:
         self.status = "loading"
         self._open = ExitStack()
         self._loading: threading.Thread | None = None
+        self._compacting = threading.Lock()
 
     def start(self) -> None:
         """Begin to load the memories."""
@@ -106,11 +110,13 @@ class ServerState:
 
     def stop(self) -> None:
         """Finish what waits for the LLM, and close the memories."""
-        self.status = "stopping"
+        if not self.has_failed:
+            self.status = "stopping"
         if self._loading is not None:
             self._loading.join()
         self.batcher.stop()
-        self._open.close()
+        with self._compacting:
+            self._open.close()
         self.memories = {}
 
     def live(self, name: str | None = None) -> LiveMemory:
@@ -127,6 +133,19 @@ class ServerState:
                 404, f"no memory is called {name[:80]!r}; there is {', '.join(self.memories)}", param="memory"
             )
         return self.memories[name]
+
+    def compact_if_due(self, live: LiveMemory) -> None:
+        """Begin a new snapshot of a memory whose journal has become long, unless one is being written."""
+        if live.journal_bytes > self.limits.max_journal_bytes and self._compacting.acquire(blocking=False):
+            threading.Thread(target=self._compact, args=(live,), name="compacting").start()
+
+    def _compact(self, live: LiveMemory) -> None:
+        try:
+            live.compact()
+        except OSError as error:  # the former snapshot and its journal stay: nothing is lost
+            print(f"the journal of {live.folder} could not be compacted: {error}", file=sys.stderr)
+        finally:
+            self._compacting.release()
 
     def memory(self, name: str | None = None) -> KnowledgeMemory:
         """What `live` holds."""
