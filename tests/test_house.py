@@ -35,7 +35,7 @@ def test_importing_the_package_is_light() -> None:
 
 
 def test_names_are_imported_on_first_use() -> None:
-    assert set(dir(widedeep_kb)) == {"KnowledgeMemory", "__version__"}
+    assert set(dir(widedeep_kb)) == {"Client", "KnowledgeMemory", "__version__"}
     assert widedeep_kb.KnowledgeMemory.__module__ == "widedeep_kb.model"
     with pytest.raises(AttributeError, match="no attribute 'Memory'"):
         _ = widedeep_kb.Memory
