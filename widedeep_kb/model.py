@@ -41,6 +41,7 @@ from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.memory.replaying import entry_of, entry_of_erasing
 from widedeep_kb.memory.stepping import OTHER_FIRST_PASS, Generation, generate_with
 from widedeep_kb.memory.store import FactStore
+from widedeep_kb.memory.training_record import TrainingRecord
 from widedeep_kb.memory.writer import fact_features
 from widedeep_kb.schema import facts_from_records, normalise_facts, read_facts
 
@@ -91,6 +92,7 @@ class KnowledgeMemory:
         self.versions: dict[str, int] = {}  # folders' states that it holds or has changed, and the last journal entry
         self.changing = threading.RLock()  # held by whoever changes or saves the facts
         self.journal: Journal | None = None  # gets every change before it is made, see `live`
+        self.record = TrainingRecord()  # of trainings, see `training.exact_erasing`
         self.hooks = MemoryHooks(lm, reader)
         self.decoder = GreedyDecoder(lm)
         self.generation: Generation = "transformers"  # see `generate`

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from widedeep_kb.lm import FrozenLM
@@ -96,7 +97,7 @@ def test_adapters_are_trained_when_asked(tiny_frozen_lm: MakeLM, config: FitConf
     row_format = memory.reader.row_format()
     fit(memory, replace(config, train_adapters=True, deep=False))
     after = dense(memory)
-    assert all(torch.equal(before[n], after[n]) == n.startswith(("writer", "gate")) for n in before)
+    assert all(torch.equal(before[n], after[n]) == n.startswith(("writer", "gate", "calibration")) for n in before)
     assert memory.reader.row_format() == row_format
 
 
@@ -158,6 +159,26 @@ def test_a_private_fact_moves_nothing_but_its_own_rows(
     assert same(expected, {name: rows[name] for name in expected})
     assert not torch.equal(written[secret], rows[secret])
     assert "val/exact_match/private/trained" in metrics
+
+
+@pytest.mark.parametrize("train_adapters", [False, True])
+def test_folders_with_and_without_a_private_fact_differ_in_its_bytes_only(
+    tiny_frozen_lm: MakeLM, config: FitConfig, tmp_path: Path, train_adapters: bool
+) -> None:
+    folders = []
+    for name, facts in (("public", FACTS), ("mixed", [*FACTS, SECRET])):
+        memory = open_memory(tiny_frozen_lm("llama"), facts=facts)
+        for seed in (0, 1):
+            fit(memory, replace(config, train_adapters=train_adapters, seed=seed))
+        memory.save(tmp_path / name)
+        folders.append(tmp_path / name / "snapshot-000001")
+    for part in ("reader/reader.safetensors", "base/reader.safetensors"):
+        assert (folders[0] / part).read_bytes() == (folders[1] / part).read_bytes()
+    public, mixed = (load_file(folder / "rows.safetensors") for folder in folders)
+    num_rows = len(public["rows"])
+    assert len(mixed["rows"]) > num_rows and public["momentum"].all()
+    for part in ("rows", "momentum"):
+        assert public[part].numpy().tobytes() == mixed[part][:num_rows].numpy().tobytes()
 
 
 def test_a_resumed_run_equals_a_straight_one(tiny_frozen_lm: MakeLM, config: FitConfig, tmp_path: Path) -> None:

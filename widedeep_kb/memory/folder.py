@@ -26,6 +26,7 @@ from widedeep_kb.memory.packed import codec_for
 from widedeep_kb.memory.reader import Reader
 from widedeep_kb.memory.replaying import replay
 from widedeep_kb.memory.store import FactStore
+from widedeep_kb.memory.training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from widedeep_kb.model import KnowledgeMemory
@@ -71,6 +72,7 @@ def _open(
             f"the memory {str(config.folder)!r} belongs to the LLM {config.llm_name!r} ({config.llm_revision[:12]}), "
             f"not to {lm.identity.name!r} ({lm.identity.revision[:12]})"
         )
+    is_own = reader is None
     if reader is None:
         reader = config.snapshot / "reader"
     loaded = reader if isinstance(reader, Reader) else Reader.load(Path(reader))
@@ -88,6 +90,8 @@ def _open(
     number = replay(config.snapshot, store)
     memory = make(lm, loaded, store=store, use_deep=config.use_deep, use_semantic=config.use_semantic)
     memory.versions[config.version] = number
+    if is_own:  # another reader's weights were not trained by these trainings
+        memory.record = TrainingRecord.load(config.snapshot)
     return memory
 
 
@@ -130,6 +134,7 @@ def _write_snapshot(memory: KnowledgeMemory, folder: Path) -> None:
     snapshot = folder / f"snapshot-{number:06d}"
     memory.reader.save(snapshot / "reader")
     memory.store.save(snapshot, use_semantic=memory.use_semantic)
+    memory.record.save(snapshot, memory.store.catalogue)
     config = {
         "format": FORMAT,
         "snapshot": snapshot.name,

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from widedeep_kb.lm import load_lm
 from widedeep_kb.memory.folder import open_folder
 from widedeep_kb.memory.sharding import ShardedRows, load_rows
+from widedeep_kb.memory.training_record import TrainingRecord
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.training.fit import fit
@@ -167,6 +168,7 @@ def _train(device: torch.device, work: Work) -> None:
     metrics = fit(memory, config, rows=rows, **work.given)
     rows.save(work.folder / _ROWS)
     if dist.get_rank() == 0:
+        memory.record.save(work.folder, memory.store.catalogue)
         dense = {name: tensor.cpu().contiguous() for name, tensor in memory.reader.state_dict().items()}
         save_file(dense, work.folder / _DENSE)
         (work.folder / _METRICS).write_text(json.dumps({**metrics, "sharding_type": rows.sharding_type}))
@@ -180,6 +182,7 @@ def _take_over(memory: KnowledgeMemory, folder: Path, *, num_subkeys: int) -> No
         memory.reader.to(memory.lm.device)
         memory.use_deep = True
     memory.reader.load_state_dict(dense)
+    memory.record = TrainingRecord.load(folder)
     load_rows(folder / _ROWS, memory.store.table, num_rows=memory.store.table.allocator.num_used)
 
 

@@ -25,11 +25,13 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from widedeep_kb.memory.sharding import ShardedRows
+from widedeep_kb.memory.training_record import copy_of
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.training.compiled import compiled_layers
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.joint_module import JointModule
 from widedeep_kb.training.joint_stream import MIN_VALIDATION_BATCH, AskedBatches, JointStream
+from widedeep_kb.training.noting import training_of
 from widedeep_kb.training.questions import Questions
 from widedeep_kb.training.short_attention import attention_for_training
 from widedeep_kb.training.torchrec_strategy import TableCheckpointIO, TorchRecStrategy, read_checkpoint
@@ -78,6 +80,7 @@ def fit(
     private = Questions(memory.lm, memory.store, ordinals=chosen[is_private], **common)
     if not len(public) and not (len(private) and config.wide):
         raise ValueError(f"none of {len(chosen)} facts can be trained on: each has several values, or there is none")
+    before = copy_of(memory.reader) if config.trains_dense and memory.record.base is None else None
     if config.deep and len(public):
         if not memory.reader.has_deep:
             memory.reader.add_deep(config.num_subkeys)
@@ -91,6 +94,13 @@ def fit(
     for name, part in (("", public), ("private/", private)):
         metrics |= {f"val/exact_match/{name}{k}": v for k, v in measure(module, part).items()}
     module.release()
+    given = {"questions": questions, "templates": templates, "ordinals": ordinals}
+    memory.record.add(
+        training_of(
+            memory, config, run=folder, has_public=len(public) > 0, num_devices=module.rank.world_size, **given
+        ),
+        before=before,
+    )
     num_facts = len(public) + len(private)
     metrics |= {"num_facts": num_facts, "num_left_out": len(chosen) - num_facts}
     metrics["seconds"] = round(time.perf_counter() - started, 1)
