@@ -42,12 +42,15 @@ class LiveMemory:
         return self.memory.journal.is_behind
 
     def compact(self) -> None:
-        """Write a new snapshot and remove the former one with its journal; questions are answered meanwhile.
+        """Write a new snapshot with an index made anew, and remove the former one with its journal: nothing is left of
+        erased facts. Questions are answered meanwhile.
 
         Raises:
             OSError: the snapshot cannot be written; the former one and its journal stay as they are.
         """
-        self.memory.save(self.folder, lock=self._lock)
+        with self.memory.changing:
+            self.memory.store.rebuild_index()
+            self.memory.save(self.folder, lock=self._lock)
 
 
 @contextmanager

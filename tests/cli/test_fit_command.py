@@ -81,3 +81,32 @@ def test_fit_on_two_processes_is_one_setting(run: Run, disk: Disk, tmp_path: Pat
     assert result.code == 0, result.err
     assert json.loads(result.out)["num_devices"] == 2
     assert run("ask", "--memory", tmp_path / "made", "What is the port of Aurora?").code == 0
+
+
+def test_erase_says_what_keeps_traces_and_exact_leaves_none(run: Run, memory: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.csv"
+    facts.write_text("subject,relation,object,private\nAurora,port,8443,\nBorealis,port,007,\n")
+    given = ("refine", "--memory", memory, "--facts", facts, *QUICK, "--log-dir", tmp_path / "logs")
+    assert run(*given).code == 0
+    plain = run("erase", "--memory", memory, "--subject", "Borealis")
+    assert plain.code == 0, plain.err
+    assert "keep traces of them: erase with --exact" in plain.out and "last.ckpt still holds their rows" in plain.out
+    exact = run("erase", "--memory", memory, "--subject", "Aurora Gateway", "--exact")
+    assert exact.code == 0, exact.err
+    assert "traces" not in exact.out and exact.out.splitlines()[-1].startswith("1 erased, 0 absent; 1 facts")
+    again = run("erase", "--memory", memory, "--subject", "Nobody", "--exact")
+    assert again.code == 0 and "1 absent" in again.out
+
+
+def test_compact_leaves_one_snapshot_without_a_journal(run: Run, disk: Disk, memory: Path) -> None:
+    from widedeep_kb.live import live_memory
+
+    with live_memory(memory, llm=str(disk.llm)) as live:
+        live.memory.erase(live.memory.store.catalogue.find(subject="Borealis").ordinals)
+        assert live.journal_bytes
+    assert list(memory.glob("*/journal.sqlite"))
+    result = run("compact", "--memory", memory)
+    assert result.code == 0, result.err
+    assert result.out.startswith(f"2 facts in {memory}: ")
+    assert len(list(memory.glob("snapshot-*"))) == 1 and not list(memory.glob("*/journal.sqlite*"))
+    assert run("ask", "--memory", memory, "What is the port of Aurora?").code == 0

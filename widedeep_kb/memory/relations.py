@@ -156,7 +156,7 @@ class Relations:
             cues = self._cue_hashes.array[slice(*self._offsets.array[number : number + 2])]
             self._vocabulary.subtract(cues[:, 0])
             cues[:] = 0
-            self.vectors[number] = 0
+            self.vectors[number], self._totals.array[number] = 0, 0
 
     def numbers_of(self, relations: Sequence[str | None]) -> np.ndarray:
         """Numbers of relations as they were written, int32 [n]: `ANY` for None, -2 for one that no fact has."""

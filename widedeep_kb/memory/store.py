@@ -70,7 +70,7 @@ class FactStore:
         codec: RowCodec | None = None,
         gpu_row_bytes: int | None = None,
     ) -> None:
-        self.lock = threading.RLock()
+        self.lock, self.word_vectors = threading.RLock(), word_vectors
         self.catalogue = FactCatalogue()
         self.retriever = Retriever(budget, word_vectors=word_vectors)
         self.table = make_table(row_format, row_width, codec=codec, device=device)
@@ -136,6 +136,20 @@ class FactStore:
                 part.remove(removed)
             self._forget_rows(np.unique(ordinals))
         return removed
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the live facts, as if no other had ever been there; recalls go on meanwhile.
+
+        Deleting takes a fact's keys out, but what is shared keeps traces of it: numbers that it left free, cells and
+        weights that it had a part in. The caller makes no change meanwhile.
+        """
+        ordinals = self.catalogue.alive()
+        columns = self.catalogue.columns_for(ordinals, ["subject", "subject_aliases", "subject_id", "relation"])
+        made = Retriever(self.retriever.budget, word_vectors=self.word_vectors)
+        subjects, aliases, subject_ids, relations = (column.to_list() for column in columns.iter_columns())
+        made.add(ordinals, subjects=subjects, aliases=aliases, subject_ids=subject_ids, relations=relations)
+        with self.lock:
+            self.retriever, self._guesser = made, None
 
     def recall(
         self,
@@ -311,7 +325,7 @@ class FactStore:
             ValueError: a file is missing, truncated or does not fit the others, or `gpu_row_bytes` without a GPU.
         """
         store = cls.__new__(cls)
-        store.lock = threading.RLock()
+        store.lock, store.word_vectors = threading.RLock(), word_vectors
         try:
             with safe_open(folder / ROWS_FILE, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
