@@ -91,9 +91,10 @@ def test_erase_says_what_keeps_traces_and_exact_leaves_none(run: Run, memory: Pa
     plain = run("erase", "--memory", memory, "--subject", "Borealis")
     assert plain.code == 0, plain.err
     assert "keep traces of them: erase with --exact" in plain.out and "last.ckpt still holds their rows" in plain.out
-    exact = run("erase", "--memory", memory, "--subject", "Aurora Gateway", "--exact")
+    facts.write_text("subject,relation,object\nAurora,port,8443\n")
+    exact = run("erase", "--memory", memory, "--facts", facts, "--exact")
     assert exact.code == 0, exact.err
-    assert "traces" not in exact.out and exact.out.splitlines()[-1].startswith("1 erased, 0 absent; 1 facts")
+    assert "may keep traces" not in exact.out and exact.out.splitlines()[-1].startswith("1 erased, 0 absent; 1 facts")
     again = run("erase", "--memory", memory, "--subject", "Nobody", "--exact")
     assert again.code == 0 and "1 absent" in again.out
 
