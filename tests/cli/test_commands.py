@@ -322,3 +322,21 @@ def test_a_reader_is_trained_with_questions_over_two_hops(run: Run, disk: Disk, 
     result = run("reader", "--llm", disk.llm, "--output", tmp_path, "--two-hop-share", "0.3", *small)
     assert result.code == 0, result.err
     assert json.loads((tmp_path / "run.json").read_text())["run"]["recipe"]["two_hops"] == 0.3
+
+
+def test_audit_erases_from_a_copy_and_says_what_is_left(run: Run, memory: Path, tmp_path: Path) -> None:
+    path = facts_file(tmp_path, {**AURORA_PORT, "object": "8443"})
+    before = contents(memory)
+    result = run("audit", "--memory", memory, "--facts", path, "--json")
+    assert result.code == 0, result.err
+    shown = json.loads(result.out)
+    assert shown["is_clean"] and shown["num_facts"] == 1 and shown["num_questions"] == 6
+    assert any(one["found"] for one in shown["files_before_compacting"])
+    assert not any(one["found"] for one in shown["files"]) and shown["leftovers"] == []
+    text = run("audit", "--memory", memory, "--facts", path)
+    assert text.code == 0 and "residue erased: +0.0000 (+0.0000 to +0.0000); 0 answers differ" in text.out
+    assert contents(memory) == before
+    assert (
+        "holds none of the 1 facts"
+        in run("audit", "--memory", memory, "--facts", facts_file(tmp_path, AURORA_PORT)).err
+    )

@@ -121,3 +121,9 @@ def test_json_is_plain(tiny_frozen_lm: MakeLM, tmp_path: Path) -> None:
     shown = json.loads(json.dumps(as_json(result)))
     assert shown["is_clean"] and shown["residue"]["erased"]["mean"] == 0.0 and shown["traces"]["row"] >= 1
     assert any(line.endswith("nothing") for line in lines_of(result))
+
+
+def test_a_fact_without_aliases_is_asked_in_another_frame() -> None:
+    probes = probes_of(facts_from_records([{"subject": "Ip", "relation": "seal", "object": "x"}]))
+    assert probes["kind"].to_list() == ["trained", *["heldout"] * 3, "near miss", "other case"]
+    assert probes["question"].n_unique() == NUM_PHRASINGS

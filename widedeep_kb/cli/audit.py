@@ -52,7 +52,10 @@ def run(args: argparse.Namespace) -> int:
 
 def as_json(result: Audit) -> dict[str, object]:
     """What an audit found, without the single answers."""
-    files = [{"file": one.name, "bytes": one.num_bytes, "found": dict(one.found)} for one in result.files]
+    held, files = (
+        [{"file": one.name, "bytes": one.num_bytes, "found": dict(one.found)} for one in reports]
+        for reports in (result.held, result.files)
+    )
     residues = {
         name: {**asdict(one.interval), "num_differing": one.num_differing} for name, one in result.residues.items()
     }
@@ -64,6 +67,7 @@ def as_json(result: Audit) -> dict[str, object]:
         "residue": residues,
         "shared_weights": list(result.shared),
         "traces": result.num_traces,
+        "files_before_compacting": held,
         "files": files,
         "leftovers": result.leftovers,
         "notes": result.notes,
@@ -83,6 +87,7 @@ def lines_of(result: Audit) -> list[str]:
     if result.shared:
         lines.append(f"shared weights trained on these facts or beside them: {', '.join(result.shared)}")
     lines.append(f"looked for: {_counts(result.num_traces)}")
+    lines += [f"before compacting\t{one.name}\t{_counts(one.found)}" for one in result.held if one.found]
     lines += [f"{one.name}\t{one.num_bytes}\t{_counts(one.found) or 'nothing'}" for one in result.files]
     return [*lines, *(f"left: {text}" for text in result.leftovers), *(f"note: {text}" for text in result.notes)]
 

@@ -232,7 +232,8 @@ def _phrasings(fact: dict[str, object], rng: random.Random) -> list[tuple[str, s
     heldout = rng.sample(frames("heldout"), 5)
     natural = relation_paraphrases(relation)
     phrased = ("paraphrase", rng.choice(natural).render(subject)) if natural else _framed(heldout[1], fact)
-    alias = ("alias", heldout[2].render(rng.choice(fact["subject_aliases"]), relation))
+    aliases = fact["subject_aliases"]
+    alias = ("alias", heldout[2].render(rng.choice(aliases), relation)) if aliases else _framed(heldout[2], fact)
     damages = [misspelt, shortened]
     rng.shuffle(damages)
     near = next((name for damage in damages if (name := damage(subject, rng))), f"{subject} {subject[:1]}")
@@ -240,7 +241,7 @@ def _phrasings(fact: dict[str, object], rng: random.Random) -> list[tuple[str, s
         ("trained", trained),
         _framed(heldout[0], fact),
         phrased,
-        alias if fact["subject_aliases"] else _framed(heldout[2], fact),
+        alias,
         ("near miss", heldout[3].render(near, relation)),
         ("other case", heldout[4].render(subject.lower() if subject != subject.lower() else subject.upper(), relation)),
     ]
