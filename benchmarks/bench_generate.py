@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from widedeep_kb.answering import ask_prompt
 from widedeep_kb.decoding import Ending, GreedyDecoder
 from widedeep_kb.lm import left_pad
 from widedeep_kb.memory.hooks import MemoryHooks
-from widedeep_kb.model import KnowledgeMemory, ask_prompt
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.studies.arms import markdown_table
 from widedeep_kb.studies.reporting import tell
