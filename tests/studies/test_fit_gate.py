@@ -60,7 +60,7 @@ def test_features_come_with_the_places_of_the_texts_that_have_a_hit(tiny_frozen_
 def test_fitting_sets_the_gate_and_reports_the_kept_questions(tiny_frozen_lm: MakeLM) -> None:
     memory = memory_of(tiny_frozen_lm())
     questions = gate_questions(corpus(), num_questions=30, seed=0)
-    foreign = [GateQuestion(f"who is {name} Quixwell", "foreign") for name in NAMES[:10]]
+    foreign = [GateQuestion(f"what became of {name} under Quixwell", "foreign") for name in NAMES[:10]]
     result = fit_gate(memory, questions + foreign, most_shut=0.1)
     assert memory.reader.gate.is_set
     assert result["num_answered"] + result["num_unrelated"] > 40
@@ -71,7 +71,7 @@ def test_fitting_sets_the_gate_and_reports_the_kept_questions(tiny_frozen_lm: Ma
 
 def test_real_questions_that_a_brought_fact_answers_or_that_bring_none_are_left_out(tiny_frozen_lm: MakeLM) -> None:
     memory = memory_of(tiny_frozen_lm())
-    texts = [f"who is {NAMES[3]} Quixwell", f"how deep is {NAMES[3]}", "who is nobody at all"]
+    texts = [f"what became of {NAMES[3]} under Quixwell", f"how deep is {NAMES[3]}", "who is nobody at all"]
     questions = [GateQuestion(text, "foreign", ("3",)) for text in texts]
     assert still_foreign(memory.store, questions) == []
     others = [question._replace(answers=("an actor",)) for question in questions]

@@ -6,16 +6,19 @@ Letters: B texts, C places for facts of a text, R rows of a text, D numbers in a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from widedeep_kb.facts import FactCatalogue
-from widedeep_kb.memory.cached_rows import Pending
 from widedeep_kb.memory.guessing import GUESSED
 from widedeep_kb.memory.hopping import Hop
 from widedeep_kb.memory.retrieval import Hits
 from widedeep_kb.memory.rows import expand_rows
+
+if TYPE_CHECKING:  # the tables need fbgemm, the training of a reader does not
+    from widedeep_kb.memory.cached_rows import Pending
 
 
 @dataclass(frozen=True)
