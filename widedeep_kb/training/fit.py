@@ -27,13 +27,13 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from widedeep_kb.memory.sharding import ShardedRows
 from widedeep_kb.memory.training_record import copy_of
 from widedeep_kb.model import KnowledgeMemory
+from widedeep_kb.training.causal_masks import no_causal_masks
 from widedeep_kb.training.compiled import compiled_layers
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.joint_module import JointModule
 from widedeep_kb.training.joint_stream import MIN_VALIDATION_BATCH, AskedBatches, JointStream
 from widedeep_kb.training.noting import training_of
 from widedeep_kb.training.questions import Questions
-from widedeep_kb.training.short_attention import attention_for_training
 from widedeep_kb.training.torchrec_strategy import TableCheckpointIO, TorchRecStrategy, read_checkpoint
 
 CHECKPOINT = "last.ckpt"
@@ -95,6 +95,8 @@ def fit(
         metrics |= {f"val/exact_match/{name}{k}": v for k, v in measure(module, part).items()}
     module.release()
     given = {"questions": questions, "templates": templates, "ordinals": ordinals}
+    if config.max_seconds is not None:  # what was done, so that it can be done again
+        config = replace(config, steps=max(1, int(metrics.get("steps", config.steps))), max_seconds=None)
     memory.record.add(
         training_of(
             memory, config, run=folder, has_public=len(public) > 0, num_devices=module.rank.world_size, **given
@@ -127,7 +129,7 @@ def train_public(module: JointModule, questions: Questions, *, folder: Path) -> 
     trainer = _trainer(module, folder=folder, pace=pace)
     compiled = compiled_layers(module.memory.lm) if config.compile_layers else nullcontext()
     started = time.perf_counter()
-    with warnings.catch_warnings(), attention_for_training() if on_gpu else nullcontext(), compiled:
+    with warnings.catch_warnings(), no_causal_masks() if on_gpu else nullcontext(), compiled:
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*returned.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the figures are of all devices already
@@ -167,6 +169,7 @@ def _trainer(module: JointModule, *, folder: Path, pace: _Pace) -> pl.Trainer:
         plugins=[TableCheckpointIO()],
         precision="bf16-mixed" if on_gpu else "32-true",
         max_steps=config.steps,
+        max_time=None if config.max_seconds is None else {"seconds": config.max_seconds},
         gradient_clip_val=1.0 if config.trains_dense else None,
         val_check_interval=min(config.validate_every, config.steps),
         check_val_every_n_epoch=None,

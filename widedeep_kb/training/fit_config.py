@@ -14,6 +14,7 @@ class FitConfig:
 
     Attributes:
         steps: training steps.
+        max_seconds: end the training of public facts after so long, done or not; None = no limit.
         batch_size: questions in a step.
         wide: train and read the rows of the asked facts; False = deep only.
         deep: train and read the deep memory, made afresh where there is none; False = wide only.
@@ -46,6 +47,7 @@ class FitConfig:
     """
 
     steps: int = 400
+    max_seconds: float | None = None
     batch_size: int = 32
     wide: bool = True
     deep: bool = True
@@ -83,6 +85,8 @@ class FitConfig:
         for name in ("wide_dropout", "unrelated_share", "own_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"max_seconds must be above 0, got {self.max_seconds}")
         if not self.wide and not self.deep:
             raise ValueError("wide and deep are both False: nothing would be trained")
 

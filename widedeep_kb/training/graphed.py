@@ -60,7 +60,7 @@ class GraphedPass:
     All graphs share one pool of memory, so that between forward and backward no other pass may begin. Results are
     those of `run` with T and R rounded up: equal but for the rounding of kernels that depend on shapes.
 
-    Record inside `attention_for_training`, or transformers takes slower attention kernels.
+    Record inside `no_causal_masks`, or transformers takes slower attention kernels.
 
     Args:
         run: the pass; hidden states [B, T, H] and where attention went. It must not wait for the GPU nor depend on
