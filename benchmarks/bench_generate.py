@@ -51,6 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--facts", default="32", help="of a prompt, by commas: 1, 8 or 32; fewer than most: steps only")
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5, help="of each kind, after one that is not counted")
+    parser.add_argument("--steps-only", action="store_true", help="time only the runs by steps in fixed buffers")
     parser.add_argument("--reader", type=Path, help="folder of a reader (default: the shipped one)")
     parser.add_argument("--llm", default=None)
     return parser.parse_args(argv)
@@ -228,22 +229,26 @@ def step_ms(decoder: GreedyDecoder, *, num_runs: int = 20, num_steps: int = 16) 
     return 1000 * statistics.median(times) / num_steps
 
 
-def measure(runs: Runs, *, num_runs: int, step_runs: Sequence[Runs] = ()) -> dict[tuple[str, int], list[float]]:
-    """Seconds of each kind of run, taken in turns, after one of each that is not counted.
+def measure(
+    runs: Runs, *, num_runs: int, step_runs: Sequence[Runs] = (), steps_only: bool = False
+) -> dict[tuple[str, int], list[float]]:
+    """Seconds of each kind of run, taken in turns, after two of each that are not counted: the second captures.
 
     Args:
         runs: of `Runs.kinds`.
         num_runs: of each kind.
         step_runs: of `Runs.step_kinds`, `STEP_TURNS` times a turn; the first one's `bare, steps` stands for all.
+        steps_only: leave out `Runs.kinds`.
     """
-    device, kinds = runs.memory.lm.device, {(name, runs.num_facts): run for name, run in runs.kinds().items()}
+    device = runs.memory.lm.device
+    kinds = {} if steps_only else {(name, runs.num_facts): run for name, run in runs.kinds().items()}
     steps = {
         (name, own.num_facts): run
         for i, own in enumerate(step_runs)
         for name, run in own.step_kinds().items()
         if i == 0 or name != "bare, steps"
     }
-    for run in {**kinds, **steps}.values():
+    for run in [*kinds.values(), *steps.values(), *steps.values()]:
         run()
     times: dict[tuple[str, int], list[float]] = {key: [] for key in {**kinds, **steps}}
     for _ in range(num_runs):
@@ -260,10 +265,10 @@ def equal_share(ours: Tensor, theirs: Tensor, *, num_new: int) -> float:
     return float((ours[:, -num_new:] == theirs[:, -num_new:]).long().cumprod(1).float().mean())
 
 
-def results(runs: list[Runs], *, num_runs: int) -> list[dict[str, object]]:
+def results(runs: list[Runs], *, num_runs: int, steps_only: bool = False) -> list[dict[str, object]]:
     """One result a kind of run and number of facts: `runs` are of one batch size, the most facts first."""
     first = runs[0]
-    times = measure(first, num_runs=num_runs, step_runs=runs)
+    times = measure(first, num_runs=num_runs, step_runs=runs, steps_only=steps_only)
     medians = {key: statistics.median(values) for key, values in times.items()}
     found = []
     for (kind, num_facts), median in medians.items():
@@ -300,9 +305,10 @@ def main(argv: list[str] | None = None) -> None:
         found = {str(own.num_facts): own.facts_a_prompt(is_known=True) for own in runs}
         tell(batch_size=size, facts_a_prompt={**found, "no hit": runs[0].facts_a_prompt(is_known=False)})
         few = Runs(memory, batch_size=size, new_tokens=4, num_facts=facts[0])
-        counts = {kind: operations_a_step(memory, run) for kind, run in few.kinds().items()}
+        counted = {} if args.steps_only else few.kinds()
+        counts = {kind: operations_a_step(memory, run) for kind, run in counted.items()}
         tell(batch_size=size, aten_operations_a_decode_step=counts, ms=parts_ms(runs[0], num_runs=args.runs))
-        for result in results(runs, num_runs=args.runs):
+        for result in results(runs, num_runs=args.runs, steps_only=args.steps_only):
             tell(**result)
             step = result.get("step_ms", "")
             what = KINDS.get(result["kind"], "the LLM without hooks")

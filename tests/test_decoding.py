@@ -11,6 +11,7 @@ from transformers import StoppingCriteriaList
 
 from widedeep_kb.decoding import PLACES, Ending, GreedyDecoder
 from widedeep_kb.lm import AnswerLineEnd, FrozenLM, left_pad
+from widedeep_kb.prompt_pass import PromptPasses
 
 MakeLM = Callable[..., FrozenLM]
 
@@ -50,6 +51,46 @@ def test_tokens_equal_those_of_transformers(
             decoder.generate(input_ids, mask, ending=ending), expected(lm, input_ids, mask, ending=ending)
         )
     assert len(decoder._steps) == 1
+
+
+def test_first_passes_from_buffers_write_the_same_tokens(tiny_frozen_lm: MakeLM, architecture: str) -> None:
+    lm = tiny_frozen_lm(architecture)
+    decoder = GreedyDecoder(lm, has_prompt_buffers=True)
+    ending = Ending((99,), pad_id=0, max_new_tokens=12, min_new_tokens=12)
+    for seed, lengths in enumerate(((9, 5, 7), (3, 12, 2), (16, 4, 1), (17, 4, 1))):
+        input_ids, mask = prompts(lm, lengths, seed=seed)
+        ours = decoder.generate(input_ids, mask, ending=ending)
+        assert torch.equal(ours, expected(lm, input_ids, mask, ending=ending))
+    known = decoder._passes._passes
+    assert [size[:2] for size, found in known.items() if found is not None] == [(3, 16)]
+    assert [size[:2] for size, found in known.items() if found is None] == [(3, 32)]  # met once
+
+
+def test_prompts_too_large_for_buffers_are_read_as_they_are(tiny_frozen_lm: MakeLM) -> None:
+    lm = tiny_frozen_lm("llama")
+    passes = PromptPasses(lm, is_captured=False)
+    ids = torch.ones(2, 4097, dtype=torch.int64)
+    for _ in range(3):
+        assert passes.loaded(ids, torch.ones_like(ids), key=None, new_reader=lambda: None) is None
+        assert not passes._passes
+
+
+def test_the_first_passes_kept_are_those_used_last(tiny_frozen_lm: MakeLM) -> None:
+    passes = PromptPasses(tiny_frozen_lm("llama"), is_captured=False)
+    ids = torch.ones(1, 3, dtype=torch.int64)
+
+    def loaded(key: int) -> object:
+        return passes.loaded(ids, torch.ones_like(ids), key=key, new_reader=lambda: None)
+
+    assert loaded(0) is None
+    first = loaded(0)
+    assert first is not None
+    for key in range(1, 16):
+        loaded(key)
+    assert loaded(0) is first
+    for key in range(16, 32):
+        loaded(key)
+    assert loaded(0) is None
 
 
 def test_sequences_end_where_transformers_ends_them(tiny_frozen_lm: MakeLM) -> None:

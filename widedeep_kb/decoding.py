@@ -1,8 +1,8 @@
 """Greedy decoding in buffers of fixed size, so that a step over one token can be a CUDA graph that is replayed.
 
-In: prompts. Out: the tokens that `model.generate(do_sample=False)` writes. The first pass over the prompts is the LLM's
-own, with a growing cache; its keys and values then move into buffers that a step finds at the same addresses each time.
-Whatever reads beside the LLM (a memory) takes part through an `Attachment`: the loop is the same with one and without.
+In: prompts. Out: the tokens that `model.generate(do_sample=False)` writes. The keys and values of the first pass, over
+the prompts (see `prompt_pass`), move into buffers that a step finds at the same addresses each time. Whatever reads
+beside the LLM (a memory) takes part through an `Attachment`: the loop is the same with one and without.
 
 Letters: B sequences, T prompt tokens, N new tokens, P places in the buffers, V vocabulary, H heads, D head width.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
 
 from widedeep_kb.lm import FrozenLM
+from widedeep_kb.prompt_pass import PromptPasses, prompt_logits
 
 PLACES = 64  # buffers hold a multiple of so many tokens: prompts of similar length share a captured step
 _MOST_STEPS = 8  # captured steps kept, the latest used
@@ -29,7 +31,22 @@ class Attachment(Protocol):
     """What reads beside the LLM in one call."""
 
     def first_pass(self) -> AbstractContextManager[None]:
-        """Lasts for the pass over the prompts."""
+        """Lasts for a pass over the prompts that is run as it is."""
+
+    def prompt_key(self) -> Hashable:
+        """Before the first pass: what a captured one depends on besides B and T."""
+
+    def new_prompt_reader(self, batch_size: int) -> object:
+        """Buffers for first passes with this key."""
+
+    def load_prompts(self, reader: object) -> None:
+        """Fill them for this call."""
+
+    def prompts(self, reader: object) -> AbstractContextManager[None]:
+        """Lasts while a first pass from buffers is run or captured."""
+
+    def is_settled(self, reader: object) -> bool:
+        """Behind such a pass: whether it stands; if not, the buffers were changed and it is to be run again."""
 
     def key(self) -> Hashable | None:
         """After the first pass: what a captured step depends on besides B and P; None: nothing is read in a step."""
@@ -232,12 +249,17 @@ class GreedyDecoder:
     Args:
         lm: the LLM.
         is_captured: make each step a CUDA graph; default: on a GPU.
+        has_prompt_buffers: run first passes over prompts of a known size in buffers; default: where they are captured.
     """
 
-    def __init__(self, lm: FrozenLM, *, is_captured: bool | None = None) -> None:
+    def __init__(
+        self, lm: FrozenLM, *, is_captured: bool | None = None, has_prompt_buffers: bool | None = None
+    ) -> None:
         self.lm = lm
         self.is_captured = lm.device.type == "cuda" if is_captured is None else is_captured
         self._steps: OrderedDict[Hashable, DecodeStep] = OrderedDict()
+        has_buffers = self.is_captured if has_prompt_buffers is None else has_prompt_buffers
+        self._passes = PromptPasses(lm, is_captured=self.is_captured) if has_buffers else None
 
     @torch.no_grad()
     def generate(
@@ -263,13 +285,11 @@ class GreedyDecoder:
         if reason is not None:
             raise ValueError(f"generation='cuda_graph' cannot be used: {reason}")
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        cache = DynamicCache(config=self.lm.model.config)
-        with nullcontext() if attachment is None else attachment.first_pass():
-            logits = self._first_pass(input_ids, mask, cache)
+        prompts, mask, cache, logits = self._first_pass(input_ids, mask, attachment)
         key = None if attachment is None else attachment.key()
         attachment = None if key is None else attachment
-        step = self._step(cache, num_tokens=input_ids.shape[1] + ending.max_new_tokens, key=key, attachment=attachment)
-        step.load(cache, input_ids, mask, ending)
+        step = self._step(cache, num_tokens=prompts.shape[1] + ending.max_new_tokens, key=key, attachment=attachment)
+        step.load(cache, prompts, mask, ending)
         if attachment is not None:
             attachment.load(step.reader)
         step.take(logits)
@@ -281,18 +301,27 @@ class GreedyDecoder:
                 step.run()
         return torch.cat([input_ids, step.out[:, : int(step.num_live)]], dim=1)
 
-    def _first_pass(self, input_ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
-        """Logits [B, V] behind the prompts."""
-        positions = (mask.long().cumsum(-1) - 1).clamp_(min=0)
-        output = self.lm.model(
-            input_ids=input_ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return output.logits[:, -1]
+    def _first_pass(
+        self, input_ids: Tensor, mask: Tensor, attachment: Attachment | None
+    ) -> tuple[Tensor, Tensor, DynamicCache, Tensor]:
+        """The prompts and their mask [B, T] as they were read, their keys and values, the logits [B, V] behind them."""
+        found = None
+        if self._passes is not None:
+            key = None if attachment is None else attachment.prompt_key()
+            new_reader = (lambda: None) if attachment is None else partial(attachment.new_prompt_reader, len(input_ids))
+            found = self._passes.loaded(input_ids, mask, key=key, new_reader=new_reader)
+        if found is None:
+            cache = DynamicCache(config=self.lm.model.config)
+            with nullcontext() if attachment is None else attachment.first_pass():
+                return input_ids, mask, cache, prompt_logits(self.lm, input_ids, mask, cache=cache)
+        if attachment is None:
+            self._passes.run(found)
+        else:
+            attachment.load_prompts(found.reader)
+            self._passes.run(found, partial(attachment.prompts, found.reader))
+            while not attachment.is_settled(found.reader):
+                self._passes.run(found, partial(attachment.prompts, found.reader))
+        return found.input_ids, found.attention_mask, found.cache, found.logits
 
     def _step(
         self, cache: DynamicCache, *, num_tokens: int, key: Hashable | None, attachment: Attachment | None

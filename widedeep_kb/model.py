@@ -95,7 +95,7 @@ class KnowledgeMemory:
         self.record = TrainingRecord()  # of trainings, see `training.exact_erasing`
         self.hooks = MemoryHooks(lm, reader)
         self.decoder = GreedyDecoder(lm)
-        self.generation: Generation = "transformers"  # see `generate`
+        self.generation: Generation = "auto"  # see `generate`
 
     @classmethod
     def from_pretrained(
@@ -175,12 +175,29 @@ class KnowledgeMemory:
     def rows_for(
         self, facts: pl.DataFrame, *, progress: Callable[[int], None] | None = None
     ) -> tuple[Tensor, EncodedFacts]:
-        """Rows of facts in order, [rows, row width] float32 or packed if the table's are compact, and their tokens."""
+        """Rows of facts in order, [rows, row width] float32 or packed if the table's are compact, and their tokens.
+
+        Private facts have batches of their own: no bit of another row is due to them.
+        """
         encoded = encode_frame(self.lm.tokenizer, facts, end_id=self.lm.newline_id)
+        is_private = facts["private"].to_numpy()
+        if is_private.all() or not is_private.any():
+            return self._rows_of(encoded, progress=progress), encoded
+        parts = [
+            encode_frame(self.lm.tokenizer, facts.filter(chosen), end_id=self.lm.newline_id)
+            for chosen in (~is_private, is_private)
+        ]
+        public, private = (self._rows_of(part, progress=progress) for part in parts)
+        place = torch.from_numpy(is_private[encoded.chunk_facts]).to(public.device)
+        rows = public.new_empty(len(place), *public.shape[1:])
+        rows[~place], rows[place] = public, private
+        return rows, encoded
+
+    def _rows_of(self, encoded: EncodedFacts, *, progress: Callable[[int], None] | None) -> Tensor:
         features = fact_features(self.lm, encoded, layers=self.reader.config.writer_layers, progress=progress)
         if pack := self.store.table.pack:
-            return pack(encoded, features), encoded
-        return write_rows(self.lm, self.reader, encoded, features=features), encoded
+            return pack(encoded, features)
+        return write_rows(self.lm, self.reader, encoded, features=features)
 
     def erase(self, ordinals: np.ndarray) -> pl.DataFrame:
         """Erase facts by ordinal (see `store.catalogue.find`) and return what they were.

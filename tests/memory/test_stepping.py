@@ -70,19 +70,36 @@ def test_tokens_equal_those_of_transformers(
     assert hooks.binding is None
 
 
+def test_first_passes_from_buffers_write_the_same_tokens(tiny_frozen_lm: MakeLM, architecture: str) -> None:
+    lm = tiny_frozen_lm(architecture)
+    hooks, decoder = hooked(lm), GreedyDecoder(lm, has_prompt_buffers=True)
+    written = []
+    for seed, num_rows in enumerate((8, 3, 1, 9, 12)):
+        generator = torch.Generator().manual_seed(seed)
+        prompt = left_pad([torch.randint(5, 300, (n,), generator=generator).tolist() for n in (9, 5, 7)], pad_id=0)
+        binding = memory_of(hooks, 3, num_rows=num_rows, seed=seed)
+        written.append(tokens(hooks, binding, decoder, "cuda_graph", prompt, min_new_tokens=10))
+        assert torch.equal(written[-1], tokens(hooks, binding, decoder, "transformers", prompt, min_new_tokens=10))
+    known = decoder._passes._passes
+    assert [key[2][0] for key, found in known.items() if found is not None] == [8, 16]
+    assert hooks.binding is None
+
+
+@pytest.mark.parametrize("has_prompt_buffers", [False, True])
 @pytest.mark.parametrize("kept", ["all", "some", "none"])
 def test_the_gate_is_asked_in_the_first_pass(
-    tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch, kept: str
+    tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch, kept: str, has_prompt_buffers: bool
 ) -> None:
     lm = tiny_frozen_lm("llama")
-    hooks, decoder = hooked(lm), GreedyDecoder(lm)
+    hooks, decoder = hooked(lm), GreedyDecoder(lm, has_prompt_buffers=has_prompt_buffers)
     is_open = {"all": [True, True], "some": [False, True], "none": [False, False]}[kept]
     monkeypatch.setattr(hooks.reader.gate, "forward", lambda *_args: torch.tensor(is_open))
     prompt = left_pad([[7, 8, 9, 10], [11, 12]], pad_id=0)
     binding = memory_of(hooks, 3, num_rows=2, seed=0)
     binding = Binding(rows=binding.rows[:2], weights=binding.weights[:2], wording=binding.wording[:2])
     binding = replace(binding, prompt_mask=prompt[1])
-    ours = tokens(hooks, binding, decoder, "cuda_graph", prompt)
+    for _ in range(2):  # buffers are used from the second call on
+        ours = tokens(hooks, binding, decoder, "cuda_graph", prompt)
     assert torch.equal(ours, tokens(hooks, binding, decoder, "transformers", prompt))
     without = tokens(hooks, Binding(), decoder, "cuda_graph", prompt)
     assert torch.equal(ours, without) == (kept == "none")
@@ -147,7 +164,8 @@ def test_captured_steps_write_what_the_same_steps_write_uncaptured(
     lm.model.to("cuda", dtype)
     hooks = hooked(lm)
     hooks.reader.to("cuda")
-    captured, plain = GreedyDecoder(lm, is_captured=True), GreedyDecoder(lm, is_captured=False)
+    captured = GreedyDecoder(lm, is_captured=True)
+    plain = GreedyDecoder(lm, is_captured=False, has_prompt_buffers=True)
     for seed in range(3):  # the later calls replay the first one's graph
         generator = torch.Generator().manual_seed(seed)
         rows = [torch.randint(5, 300, (n,), generator=generator).tolist() for n in (9, 5, 7)]
@@ -158,3 +176,4 @@ def test_captured_steps_write_what_the_same_steps_write_uncaptured(
             ours = tokens(hooks, memory, captured, "cuda_graph", prompt, min_new_tokens=10)
             assert torch.equal(ours, tokens(hooks, memory, plain, "cuda_graph", prompt, min_new_tokens=10))
     assert len(captured._steps) == 2
+    assert sum(found is not None for found in captured._passes._passes.values()) == 2

@@ -73,9 +73,10 @@ class StaticReader:
     def load(self, memories: Sequence[ProjectedMemory]) -> None:
         """Take over a question's slots: what each adapter reads, of B sequences and at most M slots."""
         count = memories[0].mask.shape[1] - 1
-        for i, memory in enumerate(memories):
-            self.keys[i, :, :, :count] = memory.keys[:, :, 1:]
-            self.values[i, :, :, :count] = memory.values[:, :, 1:, : self.head_dim]
+        torch._foreach_copy_(
+            [*self.keys[:, :, :, :count], *self.values[:, :, :, :count]],
+            [m.keys[:, :, 1:] for m in memories] + [m.values[:, :, 1:, : self.head_dim] for m in memories],
+        )
         self.mask.zero_()
         self.mask[:, :count] = memories[0].mask[:, 1:]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Literal
 
 from torch import Tensor
@@ -14,6 +15,7 @@ from transformers import GenerationConfig
 
 from widedeep_kb.decoding import Ending, GreedyDecoder, why_not
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
+from widedeep_kb.memory.prompt_reader import PromptReader, num_row_places
 from widedeep_kb.memory.static_reader import StaticReader, num_places
 
 Generation = Literal["auto", "transformers", "cuda_graph"]
@@ -55,12 +57,47 @@ class MemorySteps:
             yield
             self._binding = self._hooks.binding
 
+    def prompt_key(self) -> Hashable:
+        """Number of rows, what they are, and where the weights are that a captured pass reads."""
+        rows = self._binding.rows
+        return (num_row_places(rows.shape[1]), rows.shape[2], rows.dtype, *self._addresses())
+
+    def new_prompt_reader(self, batch_size: int) -> PromptReader:
+        """Buffers for the rows of B prompts."""
+        rows, weights = self._binding.rows, self._binding.weights
+        return PromptReader(
+            batch_size=batch_size, num_rows=num_row_places(rows.shape[1]), rows_like=rows, weights_like=weights
+        )
+
+    def load_prompts(self, reader: PromptReader) -> None:
+        """The rows of this call."""
+        self._binding.settle()
+        reader.load(self._binding.rows, self._binding.weights)
+
+    @contextmanager
+    def prompts(self, reader: PromptReader) -> Iterator[None]:
+        """The buffers, bound."""
+        with self._hooks.bind(reader.binding()) as binding:
+            yield
+        reader.take(binding)
+
+    def is_settled(self, reader: PromptReader) -> bool:
+        """Ask the gate if that is still to be done; without the rows that it shuts out the prompts are read again."""
+        binding = self._binding
+        if binding.prompt_mask is not None:
+            is_open = self._hooks.reader.gate(reader.mass, binding.weights, binding.wording)
+            if not is_open.all():
+                self._binding = binding.only(is_open)
+                reader.load(self._binding.rows, self._binding.weights)
+                return False
+        self._binding = replace(self._binding, prompt_mask=None, projected=reader.projected)
+        return True
+
     def key(self) -> Hashable | None:
         """Number of slots, and where the weights are that a captured step reads; None: the gate left no rows."""
         if self._binding.rows is None:
             return None
-        weights = tuple(p.data_ptr() for adapter in self._hooks.reader.adapters for p in adapter.parameters())
-        return (num_places(self._num_slots), *weights)
+        return (num_places(self._num_slots), *self._addresses())
 
     def new_reader(self, batch_size: int) -> StaticReader:
         """Buffers for B sequences of up to so many slots."""
@@ -78,6 +115,9 @@ class MemorySteps:
     def steps(self, reader: StaticReader, latest: Tensor) -> AbstractContextManager[Binding]:
         """The buffers, bound."""
         return self._hooks.bind(Binding(static=reader, latest=latest))
+
+    def _addresses(self) -> tuple[int, ...]:
+        return tuple(p.data_ptr() for adapter in self._hooks.reader.adapters for p in adapter.parameters())
 
     @property
     def _num_slots(self) -> int:
