@@ -6,6 +6,7 @@ In: raw text. Out: words in order, as written or folded. `C++`, `AT&T`, `api.x.y
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 OPENING = "\"'`“”„«»‹›([{<¿¡「『《〈【（"
 CLOSING = "\"'`“”«»‹›)]}>」』》〉】）"
@@ -32,7 +33,7 @@ def normalise(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The folded words of `text`, in order, as keys see them: `Who made "C++"?` gives `who`, `made`, `c++`."""
-    return [fold(raw) for chunk in unify(text).split() for raw in chunk_words(chunk)[0]]
+    return [word for chunk in unify(text).split() for word in _folded_words(chunk)]
 
 
 def is_unspaced(word: str) -> bool:
@@ -73,6 +74,11 @@ def chunk_words(chunk: str) -> tuple[list[str], bool]:
         # Nothing but punctuation: a name such as `!!!`, or a single stray mark.
         return ([chunk] if len(chunk) > 1 else []), ends
     return list(_by_script(core)), ends
+
+
+@lru_cache(maxsize=1 << 18)
+def _folded_words(chunk: str) -> tuple[str, ...]:
+    return tuple(fold(raw) for raw in chunk_words(chunk)[0])
 
 
 def _by_script(core: str) -> Iterator[str]:

@@ -298,7 +298,9 @@ def _split(work: Callable[[int, int], Result], num_keys: int) -> list[Result]:
 
     More shares than cores, as a core may be busy with something else.
     """
-    num_shares = max(1, min(4 * _num_cores(), num_keys // _MIN_SHARE))
+    if num_keys < 2 * _MIN_SHARE:
+        return [work(0, num_keys)]
+    num_shares = min(4 * _num_cores(), num_keys // _MIN_SHARE)
     bounds = [num_keys * i // num_shares for i in range(num_shares + 1)]
     shares = [_threads(os.getpid()).submit(work, *bounds[i : i + 2]) for i in range(1, num_shares)]
     return [work(bounds[0], bounds[1]), *(share.result() for share in shares)]

@@ -53,6 +53,11 @@ def default_engine() -> str:
     return "numba" if find_spec("numba") else "numpy"
 
 
+@cache
+def _module(name: str) -> ModuleType:
+    return import_module(name)
+
+
 class ExactIndex:
     """Key -> set of ordinals, with a check hash for each key so that two texts never share an entry unnoticed.
 
@@ -199,7 +204,7 @@ class ExactIndex:
 
     @property
     def _operations(self) -> ModuleType:
-        return import_module(ENGINES[self._engine])
+        return _module(ENGINES[self._engine])
 
     def _reserve(self, num_more: int, *, num_expected: int) -> None:
         """Have room for `num_more` keys; if the table must grow for them, then for those expected too."""

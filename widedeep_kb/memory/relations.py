@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from widedeep_kb.keys import Encoded, hash_words, ranges_of
 from widedeep_kb.memory.growing import Growing
@@ -259,9 +261,10 @@ class Relations:
         ids = np.fromiter((numbers.setdefault(w, len(numbers)) for text in texts for w in text), np.int64)
         vectors = np.asarray(self.word_vectors(list(numbers) or ["?"]), dtype=np.float32)
         weights = np.array([content_weight(word) for word in numbers] or [0.0], np.float32)
-        result = np.zeros((len(texts), vectors.shape[1]), np.float32)
-        np.add.at(result, np.repeat(np.arange(len(texts)), [len(t) for t in texts]), (vectors * weights[:, None])[ids])
-        return _unit(result)
+        starts = np.cumsum([0] + [len(text) for text in texts[:-1]])
+        weighted = torch.from_numpy(vectors * weights[:, None])
+        sums = F.embedding_bag(torch.from_numpy(ids), weighted, torch.from_numpy(starts[: len(texts)]), mode="sum")
+        return _unit(sums.numpy())
 
 
 def cue_stems(word: str) -> list[str]:
@@ -272,6 +275,7 @@ def cue_stems(word: str) -> list[str]:
     return list(dict.fromkeys([*map(stem, parts), stem("".join(parts))]))
 
 
+@functools.lru_cache(maxsize=1 << 18)
 def _cue_weight(word: str) -> float:
     return 0.3 if is_unspaced(word) else content_weight(word)
 

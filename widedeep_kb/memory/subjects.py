@@ -209,7 +209,9 @@ class Subjects:
     def named(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Subjects that have exactly one of N names: index of the name, int64 [M], key and check, uint64 [M, 2]."""
         found = self.forms.lookup(*whole_keys(names))
-        return _distinct(found.rows, self.hashes[found.values])
+        rows, hashes = found.rows, self.hashes[found.values]
+        is_one_each = (rows[1:] > rows[:-1]).all()
+        return (rows, hashes) if is_one_each else _distinct(rows, hashes)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for a file."""
