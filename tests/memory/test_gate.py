@@ -25,11 +25,24 @@ def test_a_new_gate_lets_every_question_through() -> None:
     assert gate(torch.rand(5, 2, 3), torch.rand(5, 4), torch.rand(5, NUM_WORDING)).all()
 
 
-def test_features_are_the_log_attention_of_each_head_the_best_hit_and_the_wording() -> None:
-    mass, weights = torch.tensor([[[0.5, 0.0]]]), torch.tensor([[0.2, 0.8, 0.0]])
-    expected = torch.tensor([[0.501, 0.001]]).log()
+def test_features_are_the_attention_of_heads_and_adapters_the_best_hit_and_the_wording() -> None:
+    mass, weights = torch.tensor([[[0.5, 0.0], [0.2, 0.8]]]), torch.tensor([[0.2, 0.8, 0.0]])
+    expected = torch.tensor([[0.501, 0.001, 0.201, 0.801]]).log()
     found = gate_features(mass, weights, torch.tensor([[0.1, 0.2, 0.3]]))
-    torch.testing.assert_close(found, torch.cat([expected, torch.tensor([[0.8, 0.1, 0.2, 0.3]])], dim=1))
+    torch.testing.assert_close(found, torch.cat([expected, torch.tensor([[0.8, 0.1, 0.2, 0.3, 0.25, 0.5]])], dim=1))
+
+
+def test_a_fit_learns_nothing_of_single_heads() -> None:
+    torch.manual_seed(1)
+    is_answered = torch.rand(400) < 0.5
+    mass = torch.full((400, 2, 3), 0.4)
+    mass[:, 0, 0] += 0.3 * is_answered
+    mass[:, 0, 1] -= 0.3 * is_answered
+    seen = (mass, torch.rand(400, 4), torch.rand(400, NUM_WORDING))
+    gate = RelevanceGate(2, 3)
+    gate.fit(gate_features(*seen), is_answered, weights=torch.ones(400))
+    assert not gate.weight[:6].any() and not gate.hidden_weight[:6].any() and gate.weight[6:].any()
+    assert (gate(*seen) == is_answered).float().mean() < 0.7
 
 
 def separable(*, by_wording: bool) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
@@ -79,8 +92,20 @@ def test_a_gate_of_before_wording_is_read_as_it_was() -> None:
     former = {"weight": torch.rand(7), "bias": torch.tensor(-0.5)}
     gate = RelevanceGate(2, 3)
     gate.load_state_dict(former)
-    features = torch.rand(20, 7 + NUM_WORDING)
+    features = torch.rand(20, 7 + NUM_WORDING + 2)
     torch.testing.assert_close(gate.score(features), features[:, :7] @ former["weight"] - 0.5)
+
+
+def test_a_gate_that_knew_heads_and_wording_is_read_as_it_was() -> None:
+    size = 7 + NUM_WORDING
+    former = {"weight": torch.randn(size), "bias": torch.tensor(0.3), "hidden_weight": torch.randn(size, 8)}
+    former |= {"hidden_bias": torch.randn(8), "output": torch.randn(8)}
+    gate = RelevanceGate(2, 3)
+    gate.load_state_dict(former)
+    features = torch.rand(20, size + 2)
+    known = features[:, :size]
+    hidden = torch.tanh(known @ former["hidden_weight"] + former["hidden_bias"]) @ former["output"]
+    torch.testing.assert_close(gate.score(features), known @ former["weight"] + 0.3 + hidden)
 
 
 def memory_of(lm: FrozenLM) -> KnowledgeMemory:

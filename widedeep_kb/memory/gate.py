@@ -4,14 +4,13 @@ A name in a question brings its facts even where the question is about something
 end of the prompt, how the index came to the facts, and what the names leave unexplained of the wording tell the two
 apart. A question that the gate shuts out is answered by the LLM alone, bit for bit.
 
-Letters: B questions, L adapters, A heads, R rows of a question, W = 3 numbers on its wording, F = L x A + 1 + W,
-U = 8 hidden units.
+Letters: B questions, L adapters, A heads, R rows of a question, W = 3 numbers on its wording,
+F = L x A + 1 + W + L, U = 8 hidden units.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from widedeep_kb.memory.logistic import SmallClassifier
@@ -30,7 +29,9 @@ class RelevanceGate(SmallClassifier):
     """
 
     def __init__(self, num_adapters: int, num_heads: int) -> None:
-        super().__init__(num_adapters * num_heads + 1 + NUM_WORDING, num_units=_NUM_UNITS, bias=1.0)
+        self.num_heads_seen = num_adapters * num_heads
+        num_features = self.num_heads_seen + 1 + NUM_WORDING + num_adapters
+        super().__init__(num_features, num_units=_NUM_UNITS, bias=1.0)
 
     def forward(self, mass: Tensor, hit_weights: Tensor, wording: Tensor) -> Tensor:
         """[B] bool, questions whose facts are to be read.
@@ -41,6 +42,16 @@ class RelevanceGate(SmallClassifier):
             wording: [B, W], see `describe_wording`.
         """
         return self.score(gate_features(mass, hit_weights, wording)) > 0
+
+    def fit(self, features: Tensor, targets: Tensor, *, weights: Tensor, penalty: float = 2e-3) -> None:
+        """Fit as `SmallClassifier` does, with nothing learnt of single heads.
+
+        Where each head looks also tells the domains of the questions apart: a gate that knows it judges questions of
+        other domains worse than one that sees the mean of each adapter. Gates fitted before may weigh heads.
+        """
+        seen = features.clone()
+        seen[:, : self.num_heads_seen] = 0.0
+        super().fit(seen, targets, weights=weights, penalty=penalty)
 
     def set_threshold(
         self, scores: Tensor, is_answered: Tensor, *, most_open: float = 0.01, most_shut: float = 0.05
@@ -63,12 +74,16 @@ class RelevanceGate(SmallClassifier):
         return float(threshold)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
-        """Read also gates of former readers: a logistic regression that knows nothing of the wording."""
+        """Read also gates of former readers, that knew nothing of the adapters' means or of the wording."""
         weight = state_dict.get(f"{prefix}weight")
-        if weight is not None and weight.shape == (len(self.weight) - NUM_WORDING,):
-            state_dict[f"{prefix}weight"] = F.pad(weight, (0, NUM_WORDING))
+        if weight is not None and self.num_heads_seen < len(weight) < len(self.weight):
             for name in ("hidden_weight", "hidden_bias", "output"):
                 state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(getattr(self, name)))
+            for name in ("weight", "hidden_weight"):
+                known = state_dict[f"{prefix}{name}"]
+                padded = torch.zeros_like(getattr(self, name))
+                padded[: len(known)] = known
+                state_dict[f"{prefix}{name}"] = padded
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -83,7 +98,7 @@ def mass_at(mass: Tensor, ends: Tensor) -> Tensor:
 
 
 def gate_features(mass: Tensor, hit_weights: Tensor, wording: Tensor) -> Tensor:
-    """[B, F] float32: log of the attention of each head, the best weight of the index, the wording.
+    """[B, F] float32: log of each head's attention, the index's best weight, the wording, each adapter's attention.
 
     Args:
         mass: [B, L, A].
@@ -91,4 +106,4 @@ def gate_features(mass: Tensor, hit_weights: Tensor, wording: Tensor) -> Tensor:
         wording: [B, W].
     """
     attention, best = (mass.float().flatten(1) + _LEAST).log(), hit_weights.float().amax(1, keepdim=True)
-    return torch.cat([attention, best, wording.float()], dim=1)
+    return torch.cat([attention, best, wording.float(), mass.float().mean(2)], dim=1)
