@@ -163,6 +163,15 @@ def test_a_change_that_cannot_be_written_is_the_last(lm: FrozenLM, folder: Path)
     assert found.rows(found.find(subject="Aurora").ordinals)["object"].to_list() == ["3"]
 
 
+def test_a_change_that_is_being_written_is_no_failure(lm: FrozenLM, folder: Path) -> None:
+    seen: list[tuple[str, bool]] = []
+    with live_memory(folder, llm=lm) as live:
+        live.memory.write([fact("Aurora", "1")])
+        live.memory.journal._database.set_trace_callback(lambda text: seen.append((text.split()[0], live.is_behind)))
+        live.memory.write([fact("Aurora", "2")])
+    assert [found for found in seen if found[0] == "COMMIT"] == [("COMMIT", False)]
+
+
 def journal_of(folder: Path) -> Path:
     """The only journal of a folder."""
     (path,) = folder.glob(f"snapshot-*/{FILE_NAME}")

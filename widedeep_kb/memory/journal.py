@@ -118,15 +118,16 @@ class Journal:
         database = self._open()
         with _as_os_error(self.path):
             database.execute("BEGIN IMMEDIATE")
+        has_run = False
         try:
             with _as_os_error(self.path):
                 database.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (number, *parts, digest))
             yield
-            self.is_behind = True
+            has_run = True
             with _as_os_error(self.path):
                 database.execute("COMMIT")
-            self.is_behind = False
         except BaseException:
+            self.is_behind = has_run
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
