@@ -2,11 +2,15 @@
 
 import json
 import runpy
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.schema import facts_from_records
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "bench_audit.py"))
@@ -37,6 +41,47 @@ def test_parts_that_are_done_are_printed_again(tmp_path: Path, capsys: pytest.Ca
     SCRIPT["main"](["--output", str(tmp_path), "--parts", "deep", "stability"])
     *_, deep, stability = capsys.readouterr().out.splitlines()
     assert deep.startswith(
-        "| deep (exact) | 3 facts, 18 | +0.0000 [+0.0000, +0.0000] | 1.000 / 0.000 / 0.000 / 0.000 | 0 |"
+        "| deep (exact) | 3 facts, 18 | +0.0000 [+0.0000, +0.0000], 0 differ | 1.000 / 0.000 / 0.000 / 0.000 | 0 |"
     )
     assert "8 of 8" in stability and "0 other tokens, 0 other logits" in stability
+
+
+@pytest.fixture
+def tiny(tiny_frozen_lm: Callable[..., FrozenLM], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Arguments of a run with a tiny LLM and a tiny reader."""
+    lm = tiny_frozen_lm("llama")
+    Reader(ReaderConfig.for_lm(lm, slot_width=16, num_heads=2, head_dim=16)).save(tmp_path / "reader")
+    names = SCRIPT["main"].__globals__
+    monkeypatch.setitem(names, "load_lm", lambda *_args, **_kwargs: lm)
+    monkeypatch.setitem(names, "load_corpus", lambda *_args, **_kwargs: SimpleNamespace(facts=FACTS))
+    sizes = {"num-facts": 6, "num-others": 30, "num-questions": 8, "num-changes": 10, "train-batch-size": 8}
+    sizes |= {"steps": 2, "deep-steps": 2, "batch-size": 8}
+    folders = ["--reader", str(tmp_path / "reader"), "--output", str(tmp_path / "out")]
+    return [*folders, *(word for name, value in sizes.items() for word in (f"--{name}", str(value)))]
+
+
+def test_a_run_goes_on_where_it_was_ended(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SCRIPT["main"](tiny)
+    out = capsys.readouterr().out
+    table = [line for line in out.splitlines() if line.startswith("| ")][1:]
+    assert [line.split(":")[0].split(")")[0] for line in table] == [
+        *("| written (erased", "| rows (erased", "| rows (exact", "| deep (erased", "| deep (exact", "| stability"),
+    ]
+    deep = json.loads((tmp_path / "out" / "deep.json").read_text())
+    assert deep["residue"]["exact"]["num_differing"] == 0 and deep["training"]["steps"] == 2
+    assert deep["answers"]["taken"] > 0 and deep["answers"]["differing"] == 0 and 0 <= deep["right_deep_alone"] <= 1
+    stability = json.loads((tmp_path / "out" / "stability.json").read_text())
+    assert (stability["num_updates"], stability["num_erased"], stability["num_other_logits"]) == (10, 10, 0)
+
+    (tmp_path / "out" / "deep.json").unlink()  # ended behind the training and all answers
+    monkeypatch.setattr("widedeep_kb.training.fit.fit", None)  # the memory is not trained again, the control is
+    SCRIPT["main"]([*tiny, "--parts", "deep"])
+    again = json.loads((tmp_path / "out" / "deep.json").read_text())
+    assert again["answers"]["generated"] == 0 and again["right"]["before"] == deep["right"]["before"]
+
+
+def test_changes_need_facts(tiny: list[str]) -> None:
+    with pytest.raises(ValueError, match="8 questions and 200 changes need more than 36 facts"):
+        SCRIPT["main"]([*tiny, "--parts", "stability", "--num-changes", "100"])

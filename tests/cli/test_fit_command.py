@@ -95,8 +95,9 @@ def test_erase_says_what_keeps_traces_and_exact_leaves_none(run: Run, memory: Pa
     exact = run("erase", "--memory", memory, "--facts", facts, "--exact")
     assert exact.code == 0, exact.err
     assert "may keep traces" not in exact.out and exact.out.splitlines()[-1].startswith("1 erased, 0 absent; 1 facts")
+    before = contents(memory)
     again = run("erase", "--memory", memory, "--subject", "Nobody", "--exact")
-    assert again.code == 0 and "1 absent" in again.out
+    assert again.code == 0 and "1 absent" in again.out and contents(memory) == before
 
 
 def test_compact_leaves_one_snapshot_without_a_journal(run: Run, disk: Disk, memory: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -15,7 +18,7 @@ from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.memory.training_record import DEEP
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
-from widedeep_kb.studies.audit import NUM_PHRASINGS, audit, control_of, probes_of
+from widedeep_kb.studies.audit import NUM_PHRASINGS, audit, control_of, copy_at_rest, probes_of
 from widedeep_kb.training.fit import fit
 from widedeep_kb.training.fit_config import FitConfig
 
@@ -57,12 +60,12 @@ def test_nothing_is_left(tiny_frozen_lm: MakeLM, tmp_path: Path, training: dict[
         [{"question": "Say it?", "answers": ["x"], "fact_id": gone["fact_id"][0], "tags": []}], schema=QUESTION_SCHEMA
     )
     is_deep = bool(training and training["deep"])
-    result = audit(folder, gone, lm=lm, questions=questions, is_exact=is_deep, max_new_tokens=3)
+    result = audit(folder, gone, lm=lm, questions=questions, is_exact=training is not None, max_new_tokens=3)
     assert contents(folder) == before
     assert result.num_facts == 2 and result.absent == ["Nowhere | port | 1"]
     assert result.answers.height == 2 * NUM_PHRASINGS + 1
     assert result.shared == ((DEEP,) if is_deep else ())
-    last = result.residues["exact" if is_deep else "erased"]
+    last = result.residues["erased" if training is None else "exact"]
     assert (last.interval.mean, last.interval.low, last.interval.high) == (0.0, 0.0, 0.0) and last.num_differing == 0
     assert any(report.found for report in result.held) and not any(report.found for report in result.files)
     assert result.leftovers == [] and all(result.num_traces.values()) and result.is_clean
@@ -111,6 +114,40 @@ def test_audit_refuses_facts_that_are_not_there(tiny_frozen_lm: MakeLM, tmp_path
     folder = saved(lm, tmp_path, training=None)
     with pytest.raises(ValueError, match="none of the 1 facts"):
         audit(folder, facts_from_records([{"subject": "Nowhere", "relation": "port", "object": "1"}]), lm=lm)
+
+
+def test_a_folder_is_copied_in_one_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, copies = tmp_path / "memory", []
+    (folder / "snapshot").mkdir(parents=True)
+    (folder / "snapshot" / "journal").write_text("1")
+
+    def copytree(*args: object, is_always: bool = False, **options: object) -> None:
+        copies.append(args)
+        if len(copies) == 1:
+            (folder / "snapshot").rename(folder / "other")
+            raise shutil.Error([("a", "b", "no such file")])
+        if len(copies) == 2 or is_always:
+            real(*args, **options)
+            (folder / "other" / "journal").write_text("1" * len(copies))
+        else:
+            real(*args, **options)
+
+    real, others = shutil.copytree, {"rmtree": shutil.rmtree, "ignore_patterns": shutil.ignore_patterns}
+    monkeypatch.setattr("widedeep_kb.studies.audit.shutil", SimpleNamespace(copytree=copytree, **others))
+    copy_at_rest(folder, tmp_path / "copy")
+    assert len(copies) == 3 and (tmp_path / "copy" / "other" / "journal").read_text() == "11"
+    always = SimpleNamespace(copytree=partial(copytree, is_always=True), **others)
+    monkeypatch.setattr("widedeep_kb.studies.audit.shutil", always)
+    with pytest.raises(ValueError, match="is changed all the time"):
+        copy_at_rest(folder, tmp_path / "never")
+
+
+def test_a_damaged_folder_is_named_as_it_was_given(tiny_frozen_lm: MakeLM, tmp_path: Path) -> None:
+    lm = tiny_frozen_lm("llama")
+    folder = saved(lm, tmp_path, training=None)
+    (folder / "snapshot-000001" / "trainings.json").write_text("{")
+    with pytest.raises(ValueError, match=f"^{folder}/snapshot-000001/trainings.json: a damaged record"):
+        audit(folder, facts_from_records(FACTS[:1]), lm=lm)
 
 
 def test_json_is_plain(tiny_frozen_lm: MakeLM, tmp_path: Path) -> None:

@@ -137,6 +137,32 @@ def test_plain_erasing_keeps_the_shared_weights_and_says_which(lm: FrozenLM, con
     assert kept.record.num_gone(kept.store.catalogue) == 0
 
 
+@pytest.mark.parametrize("is_gone_before", [False, True])
+def test_rows_of_others_are_trained_again_too(
+    lm: FrozenLM, config: FitConfig, tmp_path: Path, is_gone_before: bool
+) -> None:
+    from widedeep_kb.cli.erase import erase
+
+    made = {}
+    for name, facts in (("control", [f for f in FACTS if f["subject"] not in GONE]), ("memory", FACTS)):
+        made[name] = fresh(lm)
+        made[name].write(facts)
+        fit(made[name], replace(config, deep=False))
+    memory = made["memory"]
+    gone = np.concatenate([memory.store.catalogue.find(subject=name).ordinals for name in sorted(GONE)])
+    if is_gone_before:
+        memory.erase(gone)
+        gone = gone[:0]
+    plain, erased, _ = erase(memory, gone[:0], is_exact=False)
+    assert plain is memory and not erased.height
+    exact, erased, _ = erase(memory, gone, is_exact=True)
+    assert exact is not memory and erased.height == len(gone)
+    wanted, found = (compacted(one, tmp_path / name, lm) for name, one in (("a", made["control"]), ("b", exact)))
+    assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
+    assert exact.record.num_gone(exact.store.catalogue, has_rows=True) == 0
+    assert erase(exact, gone[:0], is_exact=True)[0] is exact  # nothing is left to be done
+
+
 def test_the_record_survives_and_forgets_what_was_erased(lm: FrozenLM, config: FitConfig, tmp_path: Path) -> None:
     folder = tmp_path / "memory"
     memory = lived(lm, config, without=set(), folder=folder)

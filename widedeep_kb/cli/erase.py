@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="erase them from shared weights too: train again without them what was trained on them (takes as long as "
-        "the writing and training did)",
+        help="as if they had never been written: train again without them what was trained on them or beside them "
+        "(takes as long as the writing and training did)",
     )
     add_llm(parser)
 
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
     facts = read_facts(args.facts) if args.facts else None
     ids = [args.fact_id] if args.fact_id else None
     with changing(args.memory) as lock:
-        memory = open_memory(args.memory, llm=args.llm)
+        opened = memory = open_memory(args.memory, llm=args.llm)
         found = memory.store.catalogue.find(fact_ids=ids, subject=args.subject, source=args.source, facts=facts)
         memory, erased, notes = erase(memory, found.ordinals, is_exact=args.exact)
-        if erased.height or memory.record.trainings and args.exact:
+        if erased.height or memory is not opened:
             memory.save(args.memory, lock=lock)
     print_lines(fact_lines(erased, mark="erased") + [f"absent\t{one_line(name)}" for name in found.absent])
     print_lines([f"note: {note}" for note in notes])
@@ -67,7 +67,7 @@ def erase(
     catalogue, record = memory.store.catalogue, memory.record
     shared = record.shared_with(ordinals, catalogue=catalogue)
     notes = leftovers(memory, ordinals)
-    if is_exact and (shared or record.num_gone(catalogue)):
+    if is_exact and (record.had(ordinals) or record.num_gone(catalogue, has_rows=True)):
         from widedeep_kb.training.exact_erasing import retrained_without
 
         erased = catalogue.rows(ordinals)

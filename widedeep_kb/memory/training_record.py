@@ -104,12 +104,17 @@ class TrainingRecord:
         }
         return tuple(sorted(parts))
 
-    def num_gone(self, catalogue: FactCatalogue) -> int:
-        """Facts that shared weights were trained on, or beside, and that are no longer in `catalogue`."""
+    def had(self, ordinals: np.ndarray) -> bool:
+        """Whether any of the facts `ordinals` was there at a training: others' rows, at least, learnt beside it."""
+        return bool(len(ordinals)) and any(ordinals.min() < training.next_ordinal for training in self.trainings)
+
+    def num_gone(self, catalogue: FactCatalogue, *, has_rows: bool = False) -> int:
+        """Public facts that shared weights were trained on, or beside, and that are no longer in `catalogue`; with
+        `has_rows`, also those that only rows were trained beside."""
         alive = catalogue.alive()
         public = alive[~catalogue.private_mask(alive)] if len(alive) else alive
-        gone = [t.num_seen - int(np.sum(public < t.next_ordinal)) for t in self.trainings if t.is_shared]
-        return max(gone, default=0)
+        trainings = [training for training in self.trainings if has_rows or training.is_shared]
+        return max((t.num_seen - int(np.sum(public < t.next_ordinal)) for t in trainings), default=0)
 
     def save(self, snapshot: Path, catalogue: FactCatalogue) -> None:
         """Write the record into a snapshot, with nothing of facts that are not in `catalogue`; none if it is empty."""

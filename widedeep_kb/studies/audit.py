@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from widedeep_kb.answering import AskOptions
 from widedeep_kb.live import live_memory
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.config import read_config
@@ -28,6 +29,7 @@ from widedeep_kb.memory.training_record import copy_of
 from widedeep_kb.metrics import Interval, exact_match, paired_bootstrap
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.phrasings import frames, relation_paraphrases
+from widedeep_kb.studies.answer_cache import AnswerCache
 from widedeep_kb.studies.damaged_names import misspelt, shortened
 from widedeep_kb.training.exact_erasing import retrained_without
 from widedeep_kb.training.scratch import scratch_folder
@@ -102,6 +104,7 @@ def audit(
     max_new_tokens: int = 24,
     batch_size: int = 32,
     seed: int = 0,
+    cache: AnswerCache | None = None,
 ) -> Audit:
     """Erase facts from a copy of a memory folder and look for what is left.
 
@@ -113,33 +116,39 @@ def audit(
         is_exact: also erase the facts exactly (see `training.exact_erasing`).
         max_new_tokens, batch_size: of the answers.
         seed: of the phrasings.
+        cache: of answers; None: one for this audit.
 
     Raises:
         ValueError: no memory folder, none of the facts is in it, or its trainings cannot be run again.
     """
     read_config(folder)
+    asked = {"cache": cache or AnswerCache(), "max_new_tokens": max_new_tokens, "batch_size": batch_size}
     with scratch_folder() as scratch:
-        copy = Path(shutil.copytree(folder, scratch / "memory", ignore=shutil.ignore_patterns(".lock")))
-        memory = KnowledgeMemory.from_pretrained(copy, llm=lm)
+        copy = copy_at_rest(folder, scratch / "memory")
+        try:
+            memory = KnowledgeMemory.from_pretrained(copy, llm=lm)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(copy), str(folder))) from error
         found = memory.store.catalogue.find(facts=facts)
         if not len(found.ordinals):
             raise ValueError(f"{str(folder)!r} holds none of the {facts.height} facts")
         rows = memory.store.catalogue.rows(found.ordinals)
         probes = probes_of(rows, questions=questions, seed=seed)
-        asked = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
-        arms = {name: answers_of(memory, probes, use_memory=use, **asked) for name, use in _BEFORE.items()}
+        arms = {name: answers_of(name, memory, probes, use_memory=use, **asked) for name, use in _BEFORE.items()}
         control = control_of(memory, found.ordinals)
-        arms["control"] = answers_of(control, probes, **asked)
+        arms["control"] = answers_of("control", control, probes, **asked)
         traces = traces_of(memory.store, found.ordinals, others=control.store)
         notes, shared = _notes(memory), memory.record.shared_with(found.ordinals, catalogue=memory.store.catalogue)
         if is_exact:
             exact = shutil.copytree(copy, scratch / "exact")
             memory = KnowledgeMemory.from_pretrained(exact, llm=lm)
             retrained_without(memory, found.ordinals).save(exact)
-        arms["erased"], held = erase_and_scan(copy, found.ordinals, traces, probes, lm=lm, **asked)
+        held = erase_and_scan(copy, found.ordinals, traces, lm=lm)
+        arms["erased"] = answers_of("erased", KnowledgeMemory.from_pretrained(copy, llm=lm), probes, **asked)
         files, left = scan(copy, traces), leftovers(read_config(copy).snapshot)
         if is_exact:
-            arms["exact"], _ = erase_and_scan(exact, None, traces, probes, lm=lm, **asked)
+            erase_and_scan(exact, None, traces, lm=lm)
+            arms["exact"] = answers_of("exact", KnowledgeMemory.from_pretrained(exact, llm=lm), probes, **asked)
             files += [_inside("exact", report) for report in scan(exact, traces)]
             left += leftovers(read_config(exact).snapshot)
     right = {name: _is_right(texts, probes) for name, texts in arms.items()}
@@ -163,28 +172,53 @@ def audit(
 
 
 _BEFORE = {"before": True, "off": False}
+_MOST_COPIES = 5
+
+
+def copy_at_rest(folder: Path, target: Path) -> Path:
+    """Copy a memory folder in one of its states; again if another process changes it meanwhile.
+
+    Raises:
+        ValueError: it is changed all the time.
+        OSError: a file cannot be read.
+    """
+    for _ in range(_MOST_COPIES):
+        before = _state(folder)
+        try:
+            shutil.copytree(folder, target, ignore=shutil.ignore_patterns(".lock"))
+        except OSError:
+            if before == _state(folder):
+                raise
+        else:
+            if before == _state(folder):
+                return target
+        shutil.rmtree(target, ignore_errors=True)
+    raise ValueError(f"{str(folder)!r} is changed all the time: audit it when it is at rest")
+
+
+def _state(folder: Path) -> set[tuple[str, int, int]]:
+    """Names, sizes and times of the files, but for those that readers write; empty where one goes meanwhile."""
+    files = [path for path in folder.rglob("*") if path.name != ".lock" and not path.name.endswith("-shm")]
+    try:
+        return {(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files}
+    except FileNotFoundError:
+        return set()
 
 
 def erase_and_scan(
-    folder: Path,
-    ordinals: np.ndarray | None,
-    traces: Sequence[Trace],
-    probes: pl.DataFrame,
-    *,
-    lm: FrozenLM,
-    **asked: int,
-) -> tuple[list[str], list[FileReport]]:
-    """Erase facts from a folder (None: they are already), look what its files hold then, write it anew, and ask.
+    folder: Path, ordinals: np.ndarray | None, traces: Sequence[Trace], *, lm: FrozenLM
+) -> list[FileReport]:
+    """Erase facts from a folder (None: they are already), look what its files hold then, and write it anew.
 
     Returns:
-        the answers of the folder when it is opened again, and what its files held before they were written anew.
+        what its files held before they were written anew.
     """
     with live_memory(folder, llm=lm) as live:
         if ordinals is not None:
             live.memory.erase(ordinals)
         held = scan(folder, traces)
         live.compact()
-    return answers_of(KnowledgeMemory.from_pretrained(folder, llm=lm), probes, **asked), held
+    return held
 
 
 def control_of(memory: KnowledgeMemory, ordinals: np.ndarray) -> KnowledgeMemory:
@@ -221,9 +255,18 @@ def probes_of(facts: pl.DataFrame, *, questions: pl.DataFrame | None = None, see
     return pl.DataFrame(rows, schema=PROBE_SCHEMA, orient="row")
 
 
-def answers_of(memory: KnowledgeMemory, probes: pl.DataFrame, *, use_memory: bool = True, **asked: int) -> list[str]:
-    """The memory's answers to probes, in order."""
-    return [answer.text for answer in memory.ask_many(probes["question"].to_list(), use_memory=use_memory, **asked)]
+def answers_of(
+    name: str,
+    memory: KnowledgeMemory,
+    probes: pl.DataFrame,
+    *,
+    cache: AnswerCache,
+    use_memory: bool = True,
+    **asked: int,
+) -> list[str]:
+    """The memory's answers to probes, in order; `name` is for reports."""
+    options = AskOptions(use_memory=use_memory, **asked)
+    return cache.ask(memory, probes["question"].to_list(), options, name=name)
 
 
 def _phrasings(fact: dict[str, object], rng: random.Random) -> list[tuple[str, str]]:
