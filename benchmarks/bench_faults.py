@@ -3,10 +3,11 @@
     python benchmarks/bench_faults.py --kills 200
 
 Clients write, replace, extend and erase facts of their own subjects as fast as they can, while one of them compacts the
-folder now and then. After a time drawn at random the server gets SIGKILL; then it is started again on the same folder.
-Every subject must have the values that were acknowledged last; where a request was not answered, either those before it
-or those after it, whole. The LLM is a tiny random one, so that a start takes little: the way from a request to the disk
-is the same.
+folder now and then. After a time drawn at random the server gets SIGKILL, counted from its first answer to a change,
+and each fourth time from its start (the first change of a process takes longer); then it is started again on the same
+folder. Every subject must have the values that were acknowledged last; where a request was not answered, either those
+before it or those after it, whole. The LLM is a tiny random one, so that a start takes little: the way from a request
+to the disk is the same.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import httpx
 
 from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.studies.reporting import tell
+from widedeep_kb.studies.tiny import save_tiny_memory
 
 CLIENTS = 4
 SUBJECTS = 5  # of each client
@@ -62,6 +64,7 @@ class Tally:
     unanswered: int = 0
     compacted: int = 0
     lost: list[str] = field(default_factory=list)
+    has_answered: threading.Event = field(default_factory=threading.Event)  # since the last start
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -69,30 +72,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--longest", type=float, default=1.0, help="most seconds under load before a kill")
+    parser.add_argument("--llm", help="folder of the LLM (default: a tiny random one)")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
-
-
-def make_memory(folder: Path) -> Path:
-    """An empty memory of a tiny random LLM with the default LLM's tokenizer."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from widedeep_kb.lm import load_lm
-    from widedeep_kb.memory.reader import Reader, ReaderConfig
-    from widedeep_kb.model import KnowledgeMemory
-
-    tokenizer = load_lm().tokenizer
-    tell(doing="a tiny LLM and its memory")
-    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
-    torch.manual_seed(0)
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder / "llm")
-    tokenizer.save_pretrained(folder / "llm")
-    lm = load_lm(str(folder / "llm"))
-    KnowledgeMemory(lm, Reader(ReaderConfig.for_lm(lm, slot_width=16, num_heads=2, head_dim=16))).save(
-        folder / "memory"
-    )
-    return folder / "memory"
 
 
 def serve(folder: Path, port: int) -> None:
@@ -159,6 +141,7 @@ def load(port: int, subjects: list[Subject], tally: Tally, *, seed: int, may_com
                     tally.compacted += 1
                 change(client, draw.choice(subjects), draw)
                 tally.acknowledged += 1
+                tally.has_answered.set()
         except httpx.TransportError:
             tally.unanswered += 1
 
@@ -194,8 +177,11 @@ def run(folder: Path, *, kills: int, longest: float, seed: int) -> Tally:
                 threading.Thread(target=load, args=(port, own, tally), kwargs=option)
                 for own, option in zip(subjects, options, strict=True)
             ]
+            tally.has_answered.clear()
             for thread in threads:
                 thread.start()
+            if number % 4:
+                tally.has_answered.wait(30)
             time.sleep(draw.uniform(0.02, longest))
             os.kill(process.pid, signal.SIGKILL)
             for thread in threads:
@@ -211,7 +197,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     quiet_libraries()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = make_memory(Path(scratch))
+        folder = save_tiny_memory(Path(scratch), llm=args.llm)
         tally = run(folder, kills=args.kills, longest=args.longest, seed=args.seed)
     for line in tally.lost:
         print(line)

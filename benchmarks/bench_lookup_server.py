@@ -23,13 +23,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-import uvicorn
 
 from widedeep_kb.facts import Changes
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.quiet import quiet_libraries
 from widedeep_kb.schema import normalise_facts
-from widedeep_kb.serving.app import create_app
+from widedeep_kb.serving.running import make_server
 from widedeep_kb.serving.state import ServerState
 from widedeep_kb.studies.arms import markdown_table
 from widedeep_kb.studies.reporting import tell
@@ -95,36 +94,77 @@ def bodies_of(subjects: list[str], *, count: int, rows: bool) -> list[bytes]:
     return out
 
 
-async def one_client(port: int, requests: list[bytes], *, until: float) -> tuple[list[float], int]:
-    """Ask one request after another; returns their seconds and the bytes of all answers."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 26)
-    seconds, num_bytes, place = [], 0, 0
-    while time.perf_counter() < until:
-        started = time.perf_counter()
-        writer.write(requests[place % len(requests)])
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), head
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        seconds.append(time.perf_counter() - started)
-        num_bytes += length
-        place += 1
-    writer.close()
-    return seconds, num_bytes
+class Client(asyncio.Protocol):
+    """Asks one request after another over a connection of its own, with as little work as can be.
+
+    Args:
+        requests: as they go over the wire, asked in turn.
+        until: no request is begun after this time.
+
+    Attributes:
+        seconds: of each answer, from its request's first byte to its last.
+        num_bytes: of all answers' bodies.
+        is_over: done when the last answer has come.
+    """
+
+    def __init__(self, requests: list[bytes], *, until: float) -> None:
+        self.requests, self.until, self.is_over = requests, until, asyncio.get_running_loop().create_future()
+        self.seconds: list[float] = []
+        self.num_bytes, self._left, self._head = 0, 0, b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin."""
+        self.transport = transport
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        """Part of an answer."""
+        if not self._left:
+            head, separator, body = (self._head + data).partition(b"\r\n\r\n")
+            if not separator:
+                self._head = head
+                return
+            assert head.startswith(b"HTTP/1.1 200"), head
+            self._left = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            self.num_bytes += self._left
+            self._head, data = b"", body
+        self._left -= len(data)
+        if not self._left:
+            now = time.perf_counter()
+            self.seconds.append(now - self._started)
+            if now < self.until:
+                self._ask()
+            else:
+                self.transport.close()
+                self.is_over.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """An end before the end is a failure."""
+        if not self.is_over.done():
+            self.is_over.set_exception(error or ConnectionError("the server closed a connection"))
+
+    def _ask(self) -> None:
+        self._started = time.perf_counter()
+        self.transport.write(self.requests[len(self.seconds) % len(self.requests)])
 
 
 def load(port: int, requests: list[bytes], *, connections: int, seconds: float, pipe: object) -> None:
     """A round of load from a process of its own."""
 
-    async def run() -> list[tuple[list[float], int]]:
+    async def run() -> list[Client]:
         until = time.perf_counter() + seconds
-        parts = [requests[i::connections] for i in range(connections)]
-        return await asyncio.gather(*(one_client(port, part, until=until) for part in parts))
+        loop, clients = asyncio.get_running_loop(), []
+        for i in range(connections):
+            part = requests[i::connections]
+            _, client = await loop.create_connection(lambda part=part: Client(part, until=until), "127.0.0.1", port)
+            clients.append(client)
+        await asyncio.gather(*(client.is_over for client in clients))
+        return clients
 
     import uvloop
 
-    found = uvloop.run(run())
-    pipe.send(([second for part, _ in found for second in part], sum(size for _, size in found)))
+    clients = uvloop.run(run())
+    pipe.send(([second for client in clients for second in client.seconds], sum(each.num_bytes for each in clients)))
 
 
 def check(memory: KnowledgeMemory, port: int, request: bytes) -> None:
@@ -150,7 +190,7 @@ def main(argv: list[str] | None = None) -> None:
         path = Path(folder) / "memory"
         memory.save(path)
         state = ServerState({"memory": path}, options={"llm": memory.lm})
-        server = uvicorn.Server(uvicorn.Config(create_app(state), port=0, log_level="warning", access_log=False))
+        server = make_server(state)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         while not (server.started and state.status != "loading"):

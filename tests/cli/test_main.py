@@ -50,6 +50,18 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
+    ("set_before", "expected"),
+    [({}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_threads_wait_asleep_unless_told_otherwise(
+    run: Run, monkeypatch: pytest.MonkeyPatch, set_before: dict[str, str], expected: str | None
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(set_before))
+    run("--help")
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ([], "name a command: "),

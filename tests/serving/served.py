@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from widedeep_kb.model import KnowledgeMemory
-from widedeep_kb.serving.app import create_app
 from widedeep_kb.serving.auth import Tokens
+from widedeep_kb.serving.connections import Server
+from widedeep_kb.serving.running import make_server
 from widedeep_kb.serving.state import Limits, ServerState
 
 FACTS = (
@@ -35,7 +35,7 @@ class Served:
     url: str
     state: ServerState
     folder: Path
-    server: uvicorn.Server
+    server: Server
     thread: threading.Thread
 
     def client(self, token: str | None = None) -> httpx.Client:
@@ -55,8 +55,7 @@ def serving(
 ) -> Iterator[Served]:
     """Serve memory folders until the block is left."""
     state = ServerState(folders, limits=limits or Limits(max_new_tokens=64), tokens=Tokens(tokens))
-    config = uvicorn.Config(create_app(state), port=0, log_level="warning", timeout_graceful_shutdown=10)
-    server = uvicorn.Server(config)
+    server = make_server(state)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 60

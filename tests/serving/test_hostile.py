@@ -16,9 +16,11 @@ from schemathesis.schemas import BaseSchema
 from served import Served, serving
 
 from widedeep_kb.serving.state import Limits
+from widedeep_kb.studies.hostile import TOKENS, broken_facts, tricky_names, wrong_tokens
 
 NUM_EXAMPLES = 40
 NUM_CONNECTIONS = 400
+NUM_BROKEN = 150
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,23 @@ def test_paths_and_names_lead_nowhere(attacked: Served, path: str) -> None:
     assert "root:" not in answer.text
     if answer.status_code == 200:
         assert answer.json()["facts"] == []
+
+
+def test_tokens_names_and_broken_facts_open_no_door(folder: Path) -> None:
+    star = {"subject": "Star 1", "relation": "motto", "object": "ad astra"}
+    limits = Limits(max_new_tokens=64, max_facts_per_call=50)
+    with serving({"memory": folder}, limits=limits, tokens=TOKENS) as served, served.client("writes-9e2b") as client:
+        assert client.put("/v1/facts", json={"facts": [star]}).status_code == 200
+        statuses = set()
+        with served.client() as stranger:
+            for hostile in (*wrong_tokens(), *tricky_names(), *broken_facts(NUM_BROKEN, seed=0)):
+                answer = hostile.send(stranger)
+                assert hostile.wrong(answer) is None
+                statuses.add(answer.status_code)
+        assert statuses >= {200, 400, 401, 403, 404, 422}
+        (held,) = client.get("/v1/facts", params={"subject": "Star 1"}).json()["facts"]
+        assert held["object"] == "ad astra"
+        assert client.get("/health").status_code == 200
 
 
 def test_idle_connections_keep_nobody_out(attacked: Served) -> None:

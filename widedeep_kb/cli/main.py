@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _wait_asleep()
     try:
         code = dispatch(words)
         sys.stdout.flush()
@@ -64,6 +65,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except ValueError as error:
         return fail(str(error))
+
+
+def _wait_asleep() -> None:
+    """Have torch's threads sleep while they wait for each other, unless the user has said how they wait.
+
+    By default they spin, which takes the core from the one they wait for as soon as the machine has something else to
+    do: on two busy cores 200 layers of a small LLM's width took 0.7 to 3.1 s so, and 0.24 to 0.43 s asleep. Read by
+    OpenMP when torch is imported.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 def fail(message: str, *, code: int = 1) -> int:

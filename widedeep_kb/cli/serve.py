@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-body-mb", type=positive, default=16, help="longest request (default: 16)")
     parser.add_argument("--max-facts", type=positive, default=10_000, help="facts in a call (default: 10000)")
     parser.add_argument("--max-keys", type=positive, default=4096, help="keys in a look-up (default: 4096)")
+    parser.add_argument("--max-connections", type=positive, default=20_000, help="open at a time (default: 20000)")
     parser.add_argument("--shutdown-s", type=positive, default=30, help="for running requests at the end (default: 30)")
     add_llm(parser)
     add_gpu_rows(parser)
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         max_batch=args.max_batch,
         max_wait_ms=max(args.max_wait_ms, 0.001),
         max_queue=args.max_queue,
+        max_connections=args.max_connections,
         shutdown_s=args.shutdown_s,
     )
     tokens = Tokens.from_file(args.tokens) if args.tokens else Tokens()

@@ -33,6 +33,7 @@ def create_app(state: ServerState) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # it would load scripts from another server
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name whatever host the request names
     )
     handle_errors(app)
     app.include_router(models.health_router_for(state))
@@ -41,6 +42,7 @@ def create_app(state: ServerState) -> FastAPI:
         app.include_router(routes.router_for(state), dependencies=[Depends(requires(state.tokens, "read"))])
     app.include_router(lookup.router_for(state))
     app.add_middleware(lookup.LookUpFirst, state=state)
-    app.add_middleware(LimitBody, max_bytes=state.limits.max_body_bytes)
+    most = {"max_bytes": state.limits.max_body_bytes, "max_all_bytes": state.limits.max_all_body_bytes}
+    app.add_middleware(LimitBody, **most)
     app.add_middleware(CountRequests, metrics=state.metrics)
     return app

@@ -106,6 +106,7 @@ class Batcher:
     def __init__(self, *, max_batch: int, max_wait_s: float, max_queue: int, metrics: Metrics | None = None) -> None:
         self.max_batch, self.max_wait_s, self.max_queue, self.metrics = max_batch, max_wait_s, max_queue, metrics
         self._waiting: deque[Job] = deque()
+        self._running: Sequence[Job] = ()
         self._changed = threading.Condition()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
@@ -128,6 +129,15 @@ class Batcher:
         if self._thread is not None:
             self._thread.join()
 
+    def give_up(self) -> None:
+        """Tell all that wait or run that the server stops; new jobs are refused."""
+        with self._changed:
+            self._is_stopping = True
+            for job in (*self._running, *self._waiting):
+                job.cancel()
+                job.fail(_stopping())
+            self._changed.notify_all()
+
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue jobs, all or none.
 
@@ -136,7 +146,7 @@ class Batcher:
         """
         with self._changed:
             if self._is_stopping:
-                raise ApiError(503, "the server is stopping", code="stopping", retry_after=5)
+                raise _stopping()
             if len(self._waiting) + len(jobs) > self.max_queue:
                 message = f"{len(self._waiting)} requests are waiting and at most {self.max_queue} may: come again"
                 raise ApiError(429, message, code="queue_full", retry_after=1)
@@ -168,6 +178,7 @@ class Batcher:
                     if left <= 0 or not self._changed.wait(left):
                         break
                 batch = self._take()
+                self._running = batch
             if batch:
                 return batch
 
@@ -185,3 +196,7 @@ class Batcher:
                 left.append(job)
         self._waiting = left
         return batch
+
+
+def _stopping() -> ApiError:
+    return ApiError(503, "the server is stopping", code="stopping", retry_after=5)

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from widedeep_kb.memory.rows import expand_rows
@@ -93,29 +94,35 @@ def router_for(state: ServerState) -> APIRouter:
     @router.post(PATH, tags=["memory"], openapi_extra=extra, responses=answers)
     async def lookup(request: Request) -> Response:
         """Fact ids of exact keys or of questions; with `rows`, an Arrow stream of the facts' rows."""
-        return await answer(state, request)
+        body, media_type = await answer(state, await request.body(), _authorization(request.scope))
+        return Response(body, media_type=media_type)
 
     return router
 
 
-async def answer(state: ServerState, request: Request) -> Response:
-    """Answer a look-up.
+async def answer(state: ServerState, body: bytes, authorization: str) -> tuple[bytes, str]:
+    """The body of an answer and its media type.
+
+    Args:
+        state: of the server.
+        body: of the request.
+        authorization: header of the request, empty if there is none.
 
     Raises:
         ApiError: it is refused.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = authorization.partition(" ")
     state.tokens.check(token if scheme.lower() == "bearer" else None, "read")
-    asked = parse(await request.body(), most=state.limits.max_keys_per_call)
+    asked = parse(body, most=state.limits.max_keys_per_call)
     store = state.memory(asked.memory).store
     if asked.texts is None and not asked.rows and len(asked) <= _FEW and store.lock.acquire(blocking=False):
         try:
-            body = fact_ids(store, asked)
+            return fact_ids(store, asked), "application/json"
         finally:
             store.lock.release()
-    else:
-        body = await asyncio.to_thread(arrow_stream if asked.rows else fact_ids, store, asked)
-    return Response(body, media_type=ARROW if asked.rows else "application/json")
+    if asked.rows:
+        return await asyncio.to_thread(arrow_stream, store, asked), ARROW
+    return await asyncio.to_thread(fact_ids, store, asked), "application/json"
 
 
 class LookUpFirst:
@@ -136,15 +143,40 @@ class LookUpFirst:
             return
         scope["route"] = self
         try:
-            response = await answer(self.state, Request(scope, receive))
+            body, media_type = await answer(self.state, await _body(receive), _authorization(scope))
         except ApiError as error:
-            response = error.response()
-        await response(scope, receive, send)
+            await error.response()(scope, receive, send)
+            return
+        except ClientDisconnect:  # before its request was whole
+            return
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     @property
     def path(self) -> str:
         """Of the route, for the metrics."""
         return PATH
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body of a request.
+
+    Raises:
+        ClientDisconnect: it does not come.
+    """
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _authorization(scope: Scope) -> str:
+    return next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
 
 
 def parse(body: bytes, *, most: int) -> Asked:
@@ -241,10 +273,10 @@ def _of_texts(store: FactStore, asked: Asked) -> bytes:
     return orjson.dumps({name: _grouped(values, queries, len(asked)) for name, values in grouped.items()})
 
 
-def _grouped(values: Sequence[object], queries: np.ndarray, count: int) -> list[list[object]]:
+def _grouped(values: list, queries: np.ndarray, count: int) -> list[list]:
     """`values` by query; `queries` ascends."""
     ends = np.searchsorted(queries, np.arange(1, count + 1)).tolist()
-    return [list(values[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
+    return [values[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def _keys(items: Sequence[object]) -> tuple[list[str], list[str | None]]:

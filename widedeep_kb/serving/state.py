@@ -26,6 +26,7 @@ class Limits:
 
     Attributes:
         max_body_bytes: of a request.
+        max_all_body_bytes: of all requests that are not answered yet.
         max_facts_per_call: written, erased or listed.
         max_keys_per_call: looked up.
         max_prompts_per_call: of a completion.
@@ -33,7 +34,10 @@ class Limits:
         max_batch: sequences in one call of the LLM.
         max_wait_ms: how long a request waits for others to share its batch.
         max_queue: requests that wait for the LLM; further ones are told to come again.
-        max_connections: open at a time; further requests are told to come again.
+        max_connections: open at a time; further ones are told to come again, and closed.
+        head_s: in which the head of a request must have come, and the first request of a connection.
+        min_body_bytes_per_s: a body may take `head_s`, and longer if it comes at this speed.
+        unread_s: how long a client may read nothing of its answer.
         max_journal_bytes: of changes since the last snapshot; beyond it a new one is written.
         shutdown_s: how long running requests have, once the server is told to stop.
 
@@ -42,6 +46,7 @@ class Limits:
     """
 
     max_body_bytes: int = 16 << 20
+    max_all_body_bytes: int = 256 << 20
     max_facts_per_call: int = 10_000
     max_keys_per_call: int = 4096
     max_prompts_per_call: int = 64
@@ -50,6 +55,9 @@ class Limits:
     max_wait_ms: float = 4.0
     max_queue: int = 256
     max_connections: int = 20_000
+    head_s: float = 10.0
+    min_body_bytes_per_s: int = 1000
+    unread_s: float = 30.0
     max_journal_bytes: int = 1 << 30
     shutdown_s: int = 30
 
