@@ -34,6 +34,7 @@ TARGETS = {OWN: 0.98, OTHER: 0.95, "unrelated": 1.0}
 PARTS = ("asked", "forced", "unrelated", "cost")
 FATE_COLUMNS = ("fate", "open_fate")
 _PIECE = 32
+_ALL = 2**31
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -42,20 +43,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True, help="holds mquake/, counterfact/, pararel/, nq_open/")
     parser.add_argument("--sets", nargs="+", choices=("mquake", "counterfact"), default=["mquake", "counterfact"])
     parser.add_argument("--num-edits", type=int, default=1000, help="of each set, 0 = all")
-    parser.add_argument("--num-probes", type=int, default=400, help="of each kind that are generated, at most")
-    parser.add_argument("--num-forced", type=int, default=1000, help="of each kind that are forced, at most")
-    parser.add_argument("--num-unrelated", type=int, default=2000)
+    parser.add_argument("--num-probes", type=int, default=400, help="of each kind that are generated, 0 = all")
+    parser.add_argument("--num-forced", type=int, default=1000, help="of each kind that are forced, 0 = all")
+    parser.add_argument("--num-unrelated", type=int, default=2000, help="half of them of NQ-open, as far as it goes")
     parser.add_argument(
         "--rows", choices=("all", "brought"), default="all", help="brought: make only rows that are read"
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--llm", default=None)
     parser.add_argument("--reader", type=Path, help="folder of a reader (default: the shipped one)")
-    parser.add_argument("--batch-size", type=int, default=_PIECE)
+    parser.add_argument("--device", help="cpu or cuda (default: the GPU where there is one)")
+    parser.add_argument("--batch-size", type=int, default=_PIECE, help="prompts in one call of the LLM")
+    parser.add_argument("--piece", type=int, default=_PIECE, help="probes kept in one file, at least a batch")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=None, help="stop before a piece after so long")
     parser.add_argument("--output", type=Path, required=True, help="folder of the pieces")
     args = parser.parse_args(argv)
+    args.num_probes, args.num_forced = args.num_probes or _ALL, args.num_forced or _ALL
+    args.piece = max(args.piece, args.batch_size)
     args.ends = time.monotonic() + 60 * args.minutes if args.minutes else float("inf")
     return args
 
@@ -66,23 +71,25 @@ def in_pieces(
     name: str,
     args: argparse.Namespace,
     *,
-    size: int = _PIECE,
+    size: int | None = None,
 ) -> pl.DataFrame | None:
     """`work` over slices of a frame, each kept in a file; None where time ran out before the first."""
-    done = []
+    size, done = size or args.piece, []
     for number, piece in enumerate(frame.iter_slices(size)):
-        path = args.output / f"{name}-{number:03d}.parquet"
+        path = args.output / f"{name}-{size}-{number:03d}.parquet"
         if path.exists():
             done.append(pl.read_parquet(path))
         elif time.monotonic() < args.ends:
+            started = time.perf_counter()
             done.append(work(piece))
             write_table(done[-1], path)
+            tell(piece=path.stem, rows=piece.height, seconds=round(time.perf_counter() - started, 1))
     return pl.concat(done, how="vertical_relaxed") if done else None
 
 
 def memory_of(edits: EditSet, texts: list[str], *, args: argparse.Namespace) -> KnowledgeMemory:
     """A memory with the edits, all rows made or only those that `texts` read."""
-    memory = KnowledgeMemory.from_pretrained(llm=args.llm, reader=args.reader)
+    memory = KnowledgeMemory.from_pretrained(llm=args.llm, reader=args.reader, device=args.device)
     started, made = time.perf_counter(), edits.facts.height
     if args.rows == "all":
         memory.write(edits.facts)
@@ -127,8 +134,8 @@ def forced_frame(memory: KnowledgeMemory, probes: pl.DataFrame, *, batch_size: i
 
 
 def draw(frame: pl.DataFrame, most: int, *, seed: int) -> pl.DataFrame:
-    """At most `most` rows in random order."""
-    return frame.sample(min(most, frame.height), shuffle=True, seed=seed)
+    """At most `most` rows in random order; of two draws with one seed the smaller is the beginning of the larger."""
+    return frame.sample(fraction=1.0, shuffle=True, seed=seed).head(most)
 
 
 def measure(edits: EditSet, *, args: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
@@ -149,7 +156,7 @@ def measure(edits: EditSet, *, args: argparse.Namespace) -> Iterator[tuple[str, 
                 yield from probe_figures(frame, part, what=f"{stem}, {kind}", target=TARGETS[kind])
     if "unrelated" in args.parts:
         todo = partial(compare_unrelated, memory, batch_size=args.batch_size)
-        frame = in_pieces(unrelated, todo, f"{stem}-unrelated", args, size=8 * _PIECE)
+        frame = in_pieces(unrelated, todo, f"{stem}-unrelated", args, size=max(8 * _PIECE, args.piece))
         if frame is not None:
             yield from unrelated_figures(frame, stem=stem)
     if "cost" in args.parts and time.monotonic() < args.ends:

@@ -38,6 +38,28 @@ def test_figures_are_given_apart_where_some_probes_do_not_name_the_subject() -> 
     assert len(list(SCRIPT["figures"](frame.filter("right"), "right", what="x", target=0.95))) == 1
 
 
+def test_a_smaller_draw_is_the_beginning_of_a_larger_one(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"number": range(200)})
+    large, small = (SCRIPT["draw"](frame, most, seed=3) for most in (150, 40))
+    assert large.height == 150 and large.head(40).equals(small)
+    assert small["number"].to_list() != list(range(40))
+    everything = SCRIPT["draw"](frame, options(tmp_path, "--num-probes", "0").num_probes, seed=3)
+    assert sorted(everything["number"]) == list(range(200))
+
+
+def test_a_piece_is_never_smaller_than_a_batch(tmp_path: Path) -> None:
+    assert options(tmp_path, "--batch-size", "256").piece == 256
+    assert options(tmp_path, "--batch-size", "256", "--piece", "2048").piece == 2048
+
+
+def test_pieces_of_another_size_are_not_mistaken_for_these(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"number": range(10)})
+    for size in (4, 3):
+        args = options(tmp_path, "--batch-size", "1")
+        args.piece = size
+        assert SCRIPT["in_pieces"](frame, lambda piece: piece, "x", args).equals(frame)
+
+
 def test_unknown_parts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         options(tmp_path, "--parts", "guessed")

@@ -141,14 +141,16 @@ def _asked(memory: KnowledgeMemory, probes: pl.DataFrame, *, spare_tokens: int, 
     lengths = [len(row) for row in memory.lm.encode([f" {text}" for text in probes["answers"].explode().to_list()])]
     answers = memory.ask_many(texts, max_new_tokens=max(lengths) + spare_tokens, batch_size=batch_size)
     brought = memory.store.recall(texts).hits.ordinals
+    wanted = memory.store.catalogue.find(fact_ids=probes["fact_id"].to_list()).ordinals
+    wanted_ids = memory.store.catalogue.columns_for(wanted, ["fact_id"])["fact_id"]
+    ordinals = dict(zip(wanted_ids, wanted.tolist(), strict=True))
     rows = []
     for answer, accepted, fact_id, found in zip(
-        answers, probes["answers"].to_list(), probes["fact_id"].to_list(), brought, strict=True
+        answers, probes["answers"].to_list(), probes["fact_id"].to_list(), brought.tolist(), strict=True
     ):
-        is_right, num_facts = exact_match(answer.text, accepted), int((found >= 0).sum())
-        wanted = memory.store.catalogue.find(fact_ids=[fact_id]).ordinals
+        is_right, num_facts = exact_match(answer.text, accepted), sum(ordinal >= 0 for ordinal in found)
         read = [fact.fact_id for fact in answer.evidence]
-        fate = _fate(is_right, num_facts, is_found=bool(np.isin(wanted, found).any()), read=read, fact_id=fact_id)
+        fate = _fate(is_right, num_facts, is_found=ordinals.get(fact_id) in found, read=read, fact_id=fact_id)
         rows.append((answer.text, is_right, contains(answer.text, accepted), num_facts, fate))
     return pl.DataFrame(rows, schema=["prediction", "exact_match", "contains", "num_facts", "fate"], orient="row")
 
