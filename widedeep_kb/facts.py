@@ -72,6 +72,11 @@ class FactCatalogue:
         """The ordinal of the next fact to come: one more than the highest ever dealt."""
         return self._next_ordinal
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the facts' text and columns."""
+        return sum(segment.estimated_size() for segment in self._segments)
+
     def frozen(self) -> "FactCatalogue":
         """The facts as they are now: a catalogue that later changes of this one do not reach. Copies no fact."""
         made = FactCatalogue()

@@ -23,6 +23,8 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     StoppingCriteria,
@@ -178,7 +180,13 @@ class FrozenLM:
 
     @torch.inference_mode()
     def generate_texts(
-        self, prompts: Sequence[str], *, max_new_tokens: int = 32, batch_size: int = 16, stop_at_newline: bool = True
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int = 32,
+        batch_size: int = 16,
+        stop_at_newline: bool = True,
+        logits_processors: Sequence[LogitsProcessor] = (),
     ) -> list[Generation]:
         """Greedy continuations of `prompts`, left padded, in the given order.
 
@@ -187,6 +195,7 @@ class FrozenLM:
             max_new_tokens: most tokens generated for one prompt.
             batch_size: most prompts in one call, fewer where they are long; they are sorted by length first.
             stop_at_newline: end an answer at its first line break.
+            logits_processors: change the logits of each step before the likeliest token is taken.
         """
         encoded = self.encode(prompts)
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
@@ -197,7 +206,13 @@ class FrozenLM:
             chosen = order[start : start + max(1, min(batch_size, MAX_BATCH_TOKENS // longest))]
             start += len(chosen)
             prompt_rows = [encoded[i] for i in chosen]
-            rows = generate_ids(self, prompt_rows, max_new_tokens=max_new_tokens, stop_at_newline=stop_at_newline)
+            rows = generate_ids(
+                self,
+                prompt_rows,
+                max_new_tokens=max_new_tokens,
+                stop_at_newline=stop_at_newline,
+                logits_processors=logits_processors,
+            )
             for i, row in zip(chosen, rows, strict=True):
                 text = self.tokenizer.decode(row, skip_special_tokens=True)
                 results[i] = Generation(text, len(encoded[i]), len(row))
@@ -224,7 +239,12 @@ def left_pad(rows: Sequence[Sequence[int]], *, pad_id: int) -> tuple[Tensor, Ten
 
 
 def generate_ids(
-    lm: FrozenLM, rows: Sequence[Sequence[int]], *, max_new_tokens: int, stop_at_newline: bool = True
+    lm: FrozenLM,
+    rows: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    stop_at_newline: bool = True,
+    logits_processors: Sequence[LogitsProcessor] = (),
 ) -> list[list[int]]:
     """Greedy new tokens for each row of prompt tokens, cut before the token that ended them."""
     input_ids, attention_mask = left_pad(rows, pad_id=lm.tokenizer.pad_token_id)
@@ -237,6 +257,7 @@ def generate_ids(
         eos_token_id=end_ids(lm),
         pad_token_id=lm.tokenizer.pad_token_id,
         stopping_criteria=StoppingCriteriaList([line_end] if stop_at_newline else []),
+        logits_processor=LogitsProcessorList(logits_processors),
     )
     return [answer_tokens(lm, row, stop_at_newline=stop_at_newline) for row in output[:, input_ids.shape[1] :].tolist()]
 

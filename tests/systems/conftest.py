@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from widedeep_kb.lm import FrozenLM, LMIdentity
 from widedeep_kb.schema import facts_from_records
+from widedeep_kb.systems.sentence_vectors import SentenceEncoder
 
 
 @pytest.fixture
@@ -43,3 +46,22 @@ def fact_id_of(facts: pl.DataFrame) -> Callable[[str, str], str]:
     return lambda subject, relation: facts.row(
         by_predicate=(pl.col("subject") == subject) & (pl.col("relation") == relation), named=True
     )["fact_id"]
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder() -> SentenceEncoder:
+    """A tiny random BERT over single letters: texts that share letters are near each other."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.?%- "
+    vocab = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters])}
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertModel(BertConfig(vocab_size=len(vocab), **sizes), add_pooling_layer=False)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
+    return SentenceEncoder(model, fast, batch_size=4)

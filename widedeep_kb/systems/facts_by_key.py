@@ -25,15 +25,39 @@ class FactsByKey:
     def __init__(self, facts: pl.DataFrame, *, budget: int, word_vectors: WordVectors = hashed_word_vectors) -> None:
         self._catalogue = FactCatalogue()
         self._retriever = Retriever(budget, word_vectors=word_vectors)
-        ordinals = self._catalogue.add(facts).added
-        rows = self._catalogue.rows(ordinals)
+        self.update(facts)
+
+    def update(self, facts: pl.DataFrame) -> None:
+        """Replace the values of the properties in `facts`, a frame in `FACT_SCHEMA`."""
+        changes = self._catalogue.add(facts)
+        self._retriever.remove(changes.removed)
+        rows = self._catalogue.rows(changes.added)
         self._retriever.add(
-            ordinals,
+            changes.added,
             subjects=rows["subject"].to_list(),
             aliases=rows["subject_aliases"].to_list(),
             subject_ids=rows["subject_id"].to_list(),
             relations=rows["relation"].to_list(),
         )
+
+    def relations(self) -> list[str]:
+        """The distinct relations of all facts."""
+        rows = self._catalogue.columns_for(self._catalogue.alive(), ["relation"])
+        return rows["relation"].unique(maintain_order=True).to_list()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the facts' text and of the index."""
+        return self._catalogue.size_bytes + self._retriever.size_bytes
+
+    @property
+    def budget(self) -> int:
+        """Most facts found for a question; may be set."""
+        return self._retriever.budget
+
+    @budget.setter
+    def budget(self, most: int) -> None:
+        self._retriever.budget = most
 
     def find(self, questions: Sequence[str]) -> list[pl.DataFrame]:
         """Facts that each question's words name.

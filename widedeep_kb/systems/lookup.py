@@ -5,6 +5,7 @@ The honest floor for a memory: where this wins, no LLM is needed.
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -39,7 +40,12 @@ class KeyLookup(ABC):
     def ingest(self, facts: pl.DataFrame) -> None:
         """Take in facts, a frame in `FACT_SCHEMA`; a second call replaces the first."""
         self._facts = FactsByKey(facts, budget=self.budget, word_vectors=self.word_vectors)
-        self._index(facts["relation"].unique(maintain_order=True).to_list())
+        self._index(self._facts.relations())
+
+    def update(self, facts: pl.DataFrame) -> None:
+        """Replace the values of the properties in `facts`, a frame in `FACT_SCHEMA`."""
+        self._facts.update(facts)
+        self._index(self._facts.relations())
 
     def generate(self, questions: Sequence[str]) -> list[Answer]:
         """Answer questions, one answer each, in order; a question without a hit gets the empty answer.
@@ -52,6 +58,15 @@ class KeyLookup(ABC):
         chosen = [self._choose(q, found) for q, found in zip(questions, self._facts.find(questions), strict=True)]
         latency_ms = (time.perf_counter() - start) * 1000 / len(questions)
         return [_answer(row, latency_ms=latency_ms) for row in chosen]
+
+    def loglikelihood(self, questions: Sequence[str], continuations: Sequence[str]) -> list[float]:
+        """0.0 where the continuation is what `generate` prints, -inf elsewhere."""
+        printed = [answer.text for answer in self.generate(questions)]
+        return [0.0 if text == given else -math.inf for text, given in zip(printed, continuations, strict=True)]
+
+    def size_bytes(self) -> int:
+        """Bytes of the facts' text and of the exact index."""
+        return self._facts.size_bytes
 
     @abstractmethod
     def _index(self, relations: list[str]) -> None:

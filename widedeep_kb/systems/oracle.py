@@ -22,6 +22,10 @@ class Oracle(PromptedSystem):
             for row in facts.select("fact_id", "subject", "relation", "object", "statement").iter_rows(named=True)
         }
 
+    def size_bytes(self) -> int:
+        """Bytes of the facts' sentences."""
+        return sum(len(text.encode()) for text in self._sentences.values())
+
     def contexts(self, questions: Sequence[str], *, fact_ids: Sequence[str | None] | None) -> list[Context]:
         """The right fact for each question, or several: their ids in one text, separated by spaces, in order.
 

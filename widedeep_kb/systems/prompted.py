@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from widedeep_kb.lm import FrozenLM
+from widedeep_kb.likelihood import loglikelihoods
+from widedeep_kb.lm import FrozenLM, Generation
 from widedeep_kb.systems.prompts import DEFAULT_FORMAT, Context, PromptFormat, Shot, build_prompt
 from widedeep_kb.systems.protocol import Answer
 
@@ -71,10 +72,8 @@ class PromptedSystem(ABC):
         self._refuse_shots(questions, fact_ids=fact_ids)
         start = time.perf_counter()
         contexts = self.contexts(questions, fact_ids=fact_ids)
-        fitted = [self._fit(question, context) for question, context in zip(questions, contexts, strict=True)]
-        generations = self.lm.generate_texts(
-            [prompt for prompt, _ in fitted], max_new_tokens=self.max_new_tokens, batch_size=self.batch_size
-        )
+        fitted = self._fit_all(questions, contexts)
+        generations = self._write([prompt for prompt, _ in fitted])
         latency_ms = (time.perf_counter() - start) * 1000 / len(questions)
         return [
             Answer(
@@ -87,6 +86,26 @@ class PromptedSystem(ABC):
             )
             for generation, (_, context) in zip(generations, fitted, strict=True)
         ]
+
+    def loglikelihood(
+        self,
+        questions: Sequence[str],
+        continuations: Sequence[str],
+        *,
+        fact_ids: Sequence[str | None] | None = None,
+    ) -> list[float]:
+        """Natural log-probability of answering each question by the continuation given for it."""
+        if not questions:
+            return []
+        self._refuse_shots(questions, fact_ids=fact_ids)
+        contexts = self.contexts(questions, fact_ids=fact_ids)
+        prompts = [prompt for prompt, _ in self._fit_all(questions, contexts)]
+        space = "" if self.prompt_format.is_chat else " "
+        return self._score(prompts, [f"{space}{continuation}" for continuation in continuations])
+
+    def size_bytes(self) -> int:
+        """Nothing is kept unless a system says so."""
+        return 0
 
     def with_contexts(self, shots: Sequence[Shot]) -> tuple[Shot, ...]:
         """The same shots with the facts this system would show, at most `MAX_SHOT_FACTS`, the right one among them."""
@@ -104,20 +123,45 @@ class PromptedSystem(ABC):
             if asked in shown:
                 raise ValueError(f"a worked example in the prompt answers what is asked: {asked[:60]!r}")
 
+    def _write(self, prompts: Sequence[str]) -> list[Generation]:
+        """What the LLM writes behind each prompt."""
+        return self.lm.generate_texts(prompts, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size)
+
+    def _score(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+        """Natural log-probability of each text behind its prompt."""
+        return loglikelihoods(self.lm, prompts, texts, batch_size=self.batch_size)
+
+    def _fit_all(self, questions: Sequence[str], contexts: Sequence[Context]) -> list[tuple[str, Context]]:
+        """`_fit` of each question; prompts that fit with all their facts are tokenised together."""
+        prompts = [self._prompt(question, context) for question, context in zip(questions, contexts, strict=True)]
+        lengths = [len(ids) for ids in self.lm.encode(prompts)]
+        return [
+            (prompt, context) if length <= self._max_prompt_tokens() else self._fit(question, context)
+            for prompt, length, question, context in zip(prompts, lengths, questions, contexts, strict=True)
+        ]
+
     def _fit(self, question: str, context: Context) -> tuple[str, Context]:
         """The prompt with as many facts as the LLM has positions for, and those facts.
 
         Raises:
             ValueError: the prompt is too long even without facts.
         """
-        max_tokens = self.lm.model.config.get_text_config().max_position_embeddings - self.max_new_tokens
-        for num_facts in range(len(context.statements), -1, -1):
-            kept = context.first(num_facts)
-            prompt = build_prompt(self.lm, question, context=kept, shots=self.shots, prompt_format=self.prompt_format)
-            num_tokens = len(self.lm.encode([prompt])[0])
-            if num_tokens <= max_tokens:
-                return prompt, kept
-        raise ValueError(f"a prompt of {num_tokens} tokens exceeds the LLM's {max_tokens}: {question[:60]!r}")
+        most = self._max_prompt_tokens()
+        fitting, too_many = -1, len(context.statements) + 1  # between them lie the numbers of facts not tried
+        while too_many - fitting > 1:
+            num_facts = (fitting + too_many) // 2
+            num_tokens = len(self.lm.encode([self._prompt(question, context.first(num_facts))])[0])
+            fitting, too_many = (num_facts, too_many) if num_tokens <= most else (fitting, num_facts)
+        if fitting < 0:
+            raise ValueError(f"a prompt of {num_tokens} tokens exceeds the LLM's {most}: {question[:60]!r}")
+        kept = context.first(fitting)
+        return self._prompt(question, kept), kept
+
+    def _prompt(self, question: str, context: Context) -> str:
+        return build_prompt(self.lm, question, context=context, shots=self.shots, prompt_format=self.prompt_format)
+
+    def _max_prompt_tokens(self) -> int:
+        return self.lm.model.config.get_text_config().max_position_embeddings - self.max_new_tokens
 
 
 def _keep(context: Context, *, fact_id: str | None) -> Context:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -43,12 +43,67 @@ class System(Protocol):
     def generate(self, questions: Sequence[str]) -> list[Answer]:
         """Answer questions, one answer each, in order."""
 
+    def loglikelihood(self, questions: Sequence[str], continuations: Sequence[str]) -> list[float]:
+        """Natural log-probability of answering each question by the continuation given for it.
+
+        A system without an LLM says what it says for certain: 0.0 for its own answer, -inf for any other.
+        """
+
+    def size_bytes(self) -> int:
+        """Bytes that must be kept to answer, the frozen LLM's own aside."""
+
 
 @runtime_checkable
-class ToldSystem(System, Protocol):
+class Tunable(System, Protocol):
+    """A system with settings that its authors would try; `compare` takes the best on development questions."""
+
+    def settings(self) -> Sequence[Mapping[str, object]]:
+        """The settings tried, the default first. Keys and values are shown in the report."""
+
+    def use(self, setting: Mapping[str, object]) -> bool:
+        """Take a setting. Returns whether the facts have to be ingested again for it."""
+
+
+@runtime_checkable
+class Altering(System, Protocol):
+    """A system that answers by a model other than the frozen LLM, so that it may also change unrelated text."""
+
+    def text_loglikelihood(self, texts: Sequence[str]) -> list[float]:
+        """Natural log-probability of each text behind its first token."""
+
+
+@runtime_checkable
+class Updatable(System, Protocol):
+    """A system that can take a change without taking in all facts again."""
+
+    def update(self, facts: pl.DataFrame) -> None:
+        """Replace the values of the properties in `facts`, a frame in `FACT_SCHEMA`."""
+
+
+@runtime_checkable
+class Closable(System, Protocol):
+    """A system that holds on to the LLM, or to other things, until it is closed."""
+
+    def close(self) -> None:
+        """Let go; the system is not used again."""
+
+
+@runtime_checkable
+class Trained(System, Protocol):
+    """A system whose `ingest` trains, from a seed, for at most so many seconds; None = as long as its recipe says."""
+
+    seed: int
+    max_seconds: float | None
+
+
+@runtime_checkable
+class ToldSystem(Protocol):
     """A ceiling rather than a system: beside the question it is told which fact answers it."""
 
     is_told: bool
+
+    def ingest(self, facts: pl.DataFrame) -> None:
+        """See `System`."""
 
     def generate(self, questions: Sequence[str], *, fact_ids: Sequence[str | None] | None = None) -> list[Answer]:
         """Answer questions, one answer each, in order, given the id of the right fact for each."""

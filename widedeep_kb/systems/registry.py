@@ -14,28 +14,51 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a system's class is, as `module:class`, and whether its first argument is an LLM."""
+    """A system.
+
+    Attributes:
+        target: its class, as `module:class`.
+        has_lm: its first argument is an LLM.
+        is_trained: it takes `seed` and `max_seconds` (see `protocol.Trained`).
+    """
 
     target: str
     has_lm: bool
+    is_trained: bool = False
 
 
 SYSTEMS: dict[str, Entry] = {
     "closed_book": Entry("widedeep_kb.systems.closed_book:ClosedBook", has_lm=True),
     "oracle": Entry("widedeep_kb.systems.oracle:Oracle", has_lm=True),
     "in_context": Entry("widedeep_kb.systems.in_context:InContext", has_lm=True),
+    "wide": Entry("widedeep_kb.systems.wide:Wide", has_lm=True),
+    "deep": Entry("widedeep_kb.systems.wide_deep:Deep", has_lm=True, is_trained=True),
+    "wide_deep": Entry("widedeep_kb.systems.wide_deep:WideDeep", has_lm=True, is_trained=True),
+    "wide_deep_rag": Entry("widedeep_kb.systems.wide_deep_rag:WideDeepRAG", has_lm=True, is_trained=True),
+    "key_rag": Entry("widedeep_kb.systems.key_rag:KeyRAG", has_lm=True),
+    "bm25": Entry("widedeep_kb.systems.bm25_rag:BM25RAG", has_lm=True),
+    "dense_rag": Entry("widedeep_kb.systems.dense_rag:DenseRAG", has_lm=True),
+    "hybrid_rag": Entry("widedeep_kb.systems.hybrid_rag:HybridRAG", has_lm=True),
+    "knn_lm": Entry("widedeep_kb.systems.knn_lm:KNNLM", has_lm=True),
+    "lora": Entry("widedeep_kb.systems.lora:Lora", has_lm=True, is_trained=True),
+    "full_ft": Entry("widedeep_kb.systems.full_ft:FullFineTuning", has_lm=True, is_trained=True),
+    "proxy_tuning": Entry("widedeep_kb.systems.proxy_tuning:ProxyTuning", has_lm=True, is_trained=True),
     "lookup": Entry("widedeep_kb.systems.lookup:Lookup", has_lm=False),
     "lookup_twice": Entry("widedeep_kb.systems.lookup_twice:LookupTwice", has_lm=False),
     "lookup_vectors": Entry("widedeep_kb.systems.lookup:LookupVectors", has_lm=True),
 }
 
 
-def make_system(name: str, get_lm: Callable[[], FrozenLM]) -> System:
+def make_system(
+    name: str, get_lm: Callable[[], FrozenLM], *, seed: int = 0, max_seconds: float | None = None
+) -> System:
     """A system with its default settings, without facts yet.
 
     Args:
         name: a key of `SYSTEMS`.
         get_lm: loads the LLM; called only for a system that has one.
+        seed: of the training of a trained system.
+        max_seconds: that its training may take; None = as its recipe says.
 
     Raises:
         ValueError: no system has this name; the message names the closest one.
@@ -47,4 +70,5 @@ def make_system(name: str, get_lm: Callable[[], FrozenLM]) -> System:
     entry = SYSTEMS[name]
     module, _, attribute = entry.target.partition(":")
     system_class = getattr(importlib.import_module(module), attribute)
-    return system_class(get_lm()) if entry.has_lm else system_class()
+    options = {"seed": seed, "max_seconds": max_seconds} if entry.is_trained else {}
+    return system_class(*([get_lm()] if entry.has_lm else []), **options)

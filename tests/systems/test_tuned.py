@@ -1,0 +1,107 @@
+"""Fine-tuned systems: what they learn, what they leave alone, when they end, and what they break."""
+
+from __future__ import annotations
+
+import itertools
+
+import polars as pl
+import pytest
+import torch
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.phrasings import frames
+from widedeep_kb.systems.full_ft import FullFineTuning
+from widedeep_kb.systems.lora import Lora
+from widedeep_kb.systems.protocol import Altering, Trained, Tunable
+from widedeep_kb.systems.training_texts import training_texts
+from widedeep_kb.systems.tuned import IGNORED, TunedLM, schedule, text_loglikelihood, to_batch
+
+QUESTION = "What is the flag colour of Zorvania?"
+TEXTS = ["A text that has nothing to do with any of the facts.", "Another one, about ships and the sea."]
+
+
+@pytest.fixture(params=[Lora, FullFineTuning])
+def system(request: pytest.FixtureRequest, tiny_lm: FrozenLM) -> TunedLM:
+    """Each of them, with a learning rate for a tiny model."""
+    made = request.param(tiny_lm, max_new_tokens=4)
+    made.lr, made.train_batch_size = (3e-3, 9) if request.param is Lora else (1e-2, 9)
+    return made
+
+
+def test_facts_are_learnt_and_the_llm_is_left_alone(system: TunedLM, facts: pl.DataFrame) -> None:
+    assert isinstance(system, Trained) and isinstance(system, Tunable) and isinstance(system, Altering)
+    lm = system.lm
+    before = {name: tensor.clone() for name, tensor in lm.model.state_dict().items()}
+    bare = text_loglikelihood(lm, TEXTS)
+    system.epochs = 120
+    system.ingest(facts)
+    assert system.history["steps"] == 120
+    most = 0.95 if isinstance(system, Lora) else 0.5  # random embeddings and head, which LoRA leaves as they are
+    assert system.history["loss_last"] < most * system.history["loss_first"]
+    likely = system.loglikelihood([QUESTION] * 3, ["teal", "ochre", "mauve"])
+    assert likely[0] > max(likely[1:]) + 1.0
+    assert system.text_loglikelihood(TEXTS) != bare  # something else has moved too
+    assert text_loglikelihood(lm, TEXTS) == bare
+    assert before.keys() == lm.model.state_dict().keys()
+    assert all(torch.equal(before[name], tensor) for name, tensor in lm.model.state_dict().items())
+    assert not any(p.requires_grad for p in lm.model.parameters())
+
+
+def test_a_low_rank_is_kept_in_fewer_bytes(tiny_lm: FrozenLM, facts: pl.DataFrame) -> None:
+    sizes = []
+    for rank in (2, 8):
+        system = Lora(tiny_lm)
+        assert system.use({"rank": rank, "lr": 1e-3})
+        system.epochs = 1
+        system.ingest(facts)
+        sizes.append(system.size_bytes())
+    whole = FullFineTuning(tiny_lm)
+    whole.epochs = 1
+    whole.ingest(facts)
+    assert sizes[1] == 4 * sizes[0] and sizes[0] < whole.size_bytes()
+
+
+def test_the_same_seed_gives_the_same_model(system: TunedLM, facts: pl.DataFrame) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        system.seed, system.epochs = seed, 4
+        system.ingest(facts)
+        found.append(system.loglikelihood([QUESTION], ["teal"])[0])
+    assert found[0] == found[1] != found[2]
+
+
+def test_training_ends_when_its_time_is_up(system: TunedLM, facts: pl.DataFrame) -> None:
+    system.epochs, system.max_seconds = 10_000, 0.5
+    system.ingest(facts)
+    assert 1 <= system.history["steps"] < 10_000 and system.history["seconds"] < 20
+
+
+def test_texts_ask_for_every_fact_in_trained_frames_only(facts: pl.DataFrame) -> None:
+    texts = list(itertools.islice(training_texts(facts, seed=3), 40 * facts.height))
+    assert texts[: facts.height] == list(itertools.islice(training_texts(facts, seed=3), facts.height))
+    asked = [text for text in texts if text.prompt]
+    assert {text.answer for text in asked} == {f" {value}\n" for value in facts["object"]}
+    assert 0.1 < 1 - len(asked) / len(texts) < 0.3
+    trained, heldout = (
+        {frame.render(s, r) for frame in frames(split) for s, r in facts.select("subject", "relation").iter_rows()}
+        for split in ("trained", "heldout")
+    )
+    seen = " ".join(text.prompt for text in asked)
+    assert not any(question in seen for question in heldout - trained)
+    with pytest.raises(ValueError, match="no facts to train on"):
+        next(training_texts(facts.clear(), seed=0))
+
+
+def test_no_loss_is_taken_on_prompts_and_padding(tiny_lm: FrozenLM, facts: pl.DataFrame) -> None:
+    texts = list(itertools.islice(training_texts(facts, seed=0), 6))
+    ids, mask, labels = to_batch(tiny_lm, texts)
+    for i, text in enumerate(texts):
+        assert tiny_lm.tokenizer.decode(ids[i][mask[i] == 1]) == text.prompt + text.answer
+        assert tiny_lm.tokenizer.decode(labels[i][labels[i] != IGNORED]) == text.answer
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    rates = [schedule(step / 100) for step in range(101)]
+    peak = rates.index(max(rates))
+    assert 0 < peak <= 10 and rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
+    assert rates[-1] == pytest.approx(0.05)

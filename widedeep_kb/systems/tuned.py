@@ -1,0 +1,213 @@
+"""Base of the systems that answer by a tuned copy of the LLM, and the training that they share.
+
+Letters: B texts, T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from widedeep_kb.likelihood import loglikelihoods, row_loglikelihoods
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.phrasings import ask_prompt
+from widedeep_kb.systems.protocol import Answer
+from widedeep_kb.systems.training_texts import TrainingText, training_texts
+
+IGNORED = -100  # a place without a loss
+_WARM_UP = 0.05  # of the training
+_FLOOR = 0.05  # of the learning rate, at the end
+_SHOWN = 10  # first and last steps whose mean loss is noted
+
+
+class TunedLM(ABC):
+    """An LLM tuned on the facts, which then answers without seeing any.
+
+    Args:
+        lm: the frozen LLM; a copy is trained.
+        seed: of the training.
+        max_seconds: that training may take; None = all of its steps.
+        max_new_tokens: most tokens of an answer.
+        batch_size: prompts in one call of the LLM.
+
+    Attributes:
+        epochs, train_batch_size, lr: of the training; `use` sets them.
+        history: steps, seconds, first and last losses of the last training.
+    """
+
+    epochs: int = 10
+    train_batch_size: int = 32
+    lr: float
+
+    def __init__(
+        self,
+        lm: FrozenLM,
+        *,
+        seed: int = 0,
+        max_seconds: float | None = None,
+        max_new_tokens: int = 32,
+        batch_size: int = 32,
+    ) -> None:
+        self.lm, self.seed, self.max_seconds = lm, seed, max_seconds
+        self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
+        self.tuned: FrozenLM | None = None
+        self.history: dict[str, float] = {}
+
+    @abstractmethod
+    def new_model(self) -> PreTrainedModel:
+        """A model of its own, ready to be trained: what may change requires a gradient."""
+
+    def ingest(self, facts: pl.DataFrame) -> None:
+        """Train on facts, a frame in `FACT_SCHEMA`, starting from the frozen LLM."""
+        self.tuned = None  # makes room for the new one
+        torch.manual_seed(self.seed)
+        model = self.new_model()
+        self.history = train(
+            model,
+            self.lm,
+            training_texts(facts, seed=self.seed),
+            lr=self.lr,
+            num_steps=max(1, math.ceil(self.epochs * facts.height / self.train_batch_size)),
+            batch_size=self.train_batch_size,
+            max_seconds=self.max_seconds,
+        )
+        self.tuned = FrozenLM(model, self.lm.tokenizer, identity=self.lm.identity)
+
+    def generate(self, questions: Sequence[str]) -> list[Answer]:
+        """Answer questions, one answer each, in order."""
+        if not questions:
+            return []
+        start = time.perf_counter()
+        found = self.tuned.generate_texts(
+            [ask_prompt(question) for question in questions],
+            max_new_tokens=self.max_new_tokens,
+            batch_size=self.batch_size,
+        )
+        latency_ms = (time.perf_counter() - start) * 1000 / len(questions)
+        return [
+            Answer(one.text, None, [], one.num_prompt_tokens, one.num_generated_tokens, latency_ms) for one in found
+        ]
+
+    def loglikelihood(self, questions: Sequence[str], continuations: Sequence[str]) -> list[float]:
+        """Natural log-probability of answering each question by the continuation given for it."""
+        prompts = [ask_prompt(question) for question in questions]
+        return loglikelihoods(self.tuned, prompts, [f" {text}" for text in continuations], batch_size=self.batch_size)
+
+    def text_loglikelihood(self, texts: Sequence[str]) -> list[float]:
+        """Natural log-probability of each text behind its first token."""
+        return text_loglikelihood(self.tuned, texts, batch_size=self.batch_size)
+
+    def use(self, setting: Mapping[str, object]) -> bool:
+        """Take attributes of the training; it is done anew."""
+        for name, value in setting.items():
+            setattr(self, name, value)
+        return True
+
+    def size_bytes(self) -> int:
+        """Bytes of what is not in the frozen LLM."""
+        return sum(p.numel() * p.element_size() for p in self.own_parameters())
+
+    @abstractmethod
+    def own_parameters(self) -> list[nn.Parameter]:
+        """What was trained."""
+
+
+def copy_of(lm: FrozenLM) -> PreTrainedModel:
+    """A copy of the LLM's model whose weights may be trained: float32, so that small steps are not lost."""
+    hooks = {name: module._forward_hooks for name, module in lm.model.named_modules() if module._forward_hooks}
+    assert not any(hooks.values()), "an LLM that another system has its hooks on cannot be copied"
+    return copy.deepcopy(lm.model).float()
+
+
+def train(
+    model: PreTrainedModel,
+    lm: FrozenLM,
+    texts: Iterator[TrainingText],
+    *,
+    lr: float,
+    num_steps: int,
+    batch_size: int,
+    max_seconds: float | None = None,
+) -> dict[str, float]:
+    """Train what requires a gradient by AdamW, with warm-up and cosine decay; the decay is done when the time is up.
+
+    Args:
+        model: trained in place, on its device; bfloat16 where that is a GPU.
+        lm: its tokenizer.
+        texts: without end.
+        lr: peak learning rate.
+        num_steps: of `batch_size` texts.
+        batch_size: B.
+        max_seconds: end after so long.
+
+    Returns:
+        `steps`, `seconds`, `loss_first` and `loss_last` (cross-entropy a token, means of ten steps).
+    """
+    device = next(model.parameters()).device
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01)
+    model.train()
+    losses, started, step = [], time.perf_counter(), 0
+    for step in range(1, num_steps + 1):  # noqa: B007 - read below
+        spent = 0.0 if max_seconds is None else (time.perf_counter() - started) / max_seconds
+        if spent >= 1.0 and step > 1:
+            step -= 1
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = lr * schedule(max((step - 1) / num_steps, spent))
+        ids, mask, labels = (part.to(device) for part in to_batch(lm, list(itertools.islice(texts, batch_size))))
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        losses.append(loss.detach())
+    model.eval()
+    values = torch.stack(losses).tolist()
+    return {
+        "steps": step,
+        "seconds": round(time.perf_counter() - started, 2),
+        "loss_first": sum(values[:_SHOWN]) / len(values[:_SHOWN]),
+        "loss_last": sum(values[-_SHOWN:]) / len(values[-_SHOWN:]),
+    }
+
+
+def schedule(progress: float) -> float:
+    """Share of the peak learning rate at a point from 0 to 1 of the training."""
+    if progress < _WARM_UP:
+        return max(_FLOOR, progress / _WARM_UP)
+    return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
+
+
+def to_batch(lm: FrozenLM, texts: Sequence[TrainingText]) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, attention mask and labels [B, T] int64, padded on the right; no loss on prompts."""
+    prompts, answers = lm.encode([one.prompt for one in texts]), lm.encode([one.answer for one in texts])
+    width = max(len(head) + len(tail) for head, tail in zip(prompts, answers, strict=True))
+    ids = torch.full((len(texts), width), lm.tokenizer.pad_token_id)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    for i, (head, tail) in enumerate(zip(prompts, answers, strict=True)):
+        ids[i, : len(head) + len(tail)] = torch.tensor(head + tail)
+        mask[i, : len(head) + len(tail)] = 1
+        labels[i, len(head) : len(head) + len(tail)] = torch.tensor(tail)
+    return ids, mask, labels
+
+
+def text_loglikelihood(lm: FrozenLM, texts: Sequence[str], *, batch_size: int = 8) -> list[float]:
+    """Natural log-probability of each text behind its first token, by an LLM as it is."""
+    rows, found = lm.encode(texts), []
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        found += row_loglikelihoods(lm, [row[:1] for row in part], [row[1:] for row in part])
+    return found
