@@ -327,3 +327,17 @@ def _list_cells(column: pl.Series) -> pl.Series:
 def _has_lone_surrogate(value: str | list[str] | None) -> bool:
     text = "".join(value or "")
     return any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a UTF-8 text, whole or not at all: a temporary file beside it, then a rename."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

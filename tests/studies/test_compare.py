@@ -1,0 +1,203 @@
+"""A comparison: tuning, parts that are gone on with, what is forgotten, what a change takes, and the measures."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
+from widedeep_kb.studies import compare as compare_module
+from widedeep_kb.studies.compare import CompareConfig, Part, compare, prepare, read_parts, tune
+from widedeep_kb.studies.forgetting import Probes, default_texts, forgetting
+from widedeep_kb.studies.measures import measure, value_kind
+from widedeep_kb.studies.updates import draw_changes, update_cost
+from widedeep_kb.systems.lookup import Lookup
+from widedeep_kb.systems.protocol import Answer, Trained, Tunable
+
+NO_PROBES = Probes(pl.DataFrame(schema=QUESTION_SCHEMA), ())
+
+
+def made_facts(num_subjects: int = 30) -> pl.DataFrame:
+    """Subjects with a colour, a year and a code each; the first are the least known."""
+    records = []
+    for s in range(num_subjects):
+        values = {"flag colour": f"colour {s % 7}", "founding year": str(1800 + s), "area code": f"QX-{s}"}
+        records += [
+            {"subject": f"Zorvan{chr(97 + s % 26)}{s}", "relation": relation, "object": value, "popularity": s}
+            for relation, value in values.items()
+        ]
+    return facts_from_records(records)
+
+
+def made_questions(facts: pl.DataFrame, *, num_questions: int = 24) -> pl.DataFrame:
+    """A question about each of the first facts, in two phrasings in turn."""
+    rows = [
+        {
+            "question": f"What is the {row['relation']} of {row['subject']}?",
+            "answers": [row["object"]],
+            "fact_id": row["fact_id"],
+            "tags": ["trained" if i % 2 else "heldout", row["relation"]],
+        }
+        for i, row in enumerate(facts.head(num_questions).iter_rows(named=True))
+    ]
+    return pl.DataFrame(rows, schema=QUESTION_SCHEMA)
+
+
+@pytest.fixture
+def facts() -> pl.DataFrame:
+    """See `made_facts`."""
+    return made_facts()
+
+
+class Settled:
+    """A tunable, trained stand-in that is right about the share of facts that its setting says."""
+
+    def __init__(self, *, seed: int = 0, max_seconds: float | None = None) -> None:
+        self.seed, self.max_seconds, self.share, self.ingested = seed, max_seconds, 0.0, []
+        self.history = {"steps": 3}
+
+    def settings(self) -> Sequence[Mapping[str, object]]:
+        return ({"share": 0.2}, {"share": 1.0}, {"share": 0.5})
+
+    def use(self, setting: Mapping[str, object]) -> bool:
+        self.share = float(setting["share"])
+        return True
+
+    def ingest(self, facts: pl.DataFrame) -> None:
+        self.ingested.append((self.share, self.max_seconds))
+        self.lookup = Lookup()
+        self.lookup.ingest(facts)
+
+    def generate(self, questions: Sequence[str]) -> list[Answer]:
+        answers = self.lookup.generate(questions)
+        return [
+            a if zlib.crc32(q.encode()) % 10 < 10 * self.share else _wrong(a)
+            for q, a in zip(questions, answers, strict=True)
+        ]
+
+    def loglikelihood(self, questions: Sequence[str], continuations: Sequence[str]) -> list[float]:
+        return [0.0] * len(questions)
+
+    def size_bytes(self) -> int:
+        return 10
+
+
+def _wrong(answer: Answer) -> Answer:
+    return Answer("nothing", None, [], 1, 1, answer.latency_ms)
+
+
+def test_development_questions_are_about_facts_that_no_test_question_asks_for(facts: pl.DataFrame) -> None:
+    questions = made_questions(facts)
+    corpus = prepare(facts, questions, probes=NO_PROBES, num_dev=30)
+    assert corpus.test.equals(questions) and corpus.dev.height == 30
+    assert not set(corpus.dev["fact_id"]) & set(questions["fact_id"])
+    all_asked = prepare(facts, made_questions(facts, num_questions=90), probes=NO_PROBES, num_dev=20)
+    assert all_asked.dev.height == 20 and all_asked.test.height == 70
+    assert not set(all_asked.dev["fact_id"]) & set(all_asked.test["fact_id"])
+
+
+def test_what_cannot_be_compared_is_an_error(facts: pl.DataFrame) -> None:
+    questions = made_questions(facts)
+    with pytest.raises(ValueError, match="24 facts that are asked for are not among"):
+        prepare(facts[50:], questions, probes=NO_PROBES, num_dev=5)
+    with pytest.raises(ValueError, match="did you mean 'lookup'"):
+        CompareConfig(systems=("lokup",))
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        CompareConfig(systems=("lookup",), batch_size=0)
+    with pytest.raises(ValueError, match="named twice"):
+        CompareConfig(systems=("lookup", "lookup"))
+
+
+def test_the_best_setting_is_built_last_and_the_budget_shared(facts: pl.DataFrame) -> None:
+    corpus = prepare(facts, made_questions(facts), probes=NO_PROBES, num_dev=30)
+    system, part = Settled(), Part("settled", 0)
+    assert isinstance(system, Tunable) and isinstance(system, Trained)
+    assert tune(system, corpus, part, seconds=80.0) is False  # its setting was not the last one tried
+    assert part.setting == {"share": 1.0} and system.share == 1.0
+    assert system.ingested == [(0.2, 20.0), (1.0, 20.0), (0.5, 20.0)]
+    assert [entry["setting"]["share"] for entry in part.sweep] == [0.2, 1.0, 0.5]
+    assert part.sweep[1]["exact_match"] == max(entry["exact_match"] for entry in part.sweep)
+
+
+def test_a_comparison_is_gone_on_with(
+    facts: pl.DataFrame, tiny_frozen_lm: Callable[..., FrozenLM], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = tiny_frozen_lm("llama", max_position_embeddings=2048)
+    corpus = prepare(facts, made_questions(facts), probes=Probes(made_questions(facts).head(3), ()), num_dev=12)
+    config = CompareConfig(systems=("lookup", "closed_book"), seeds=(0, 1), max_new_tokens=4)
+    told: list[str] = []
+    run, asked = compare_module.run_system, []
+
+    def noted(name: str, *args: object) -> object:
+        asked.append(name)
+        if name == "closed_book" and len(asked) == 2:
+            raise KeyboardInterrupt
+        return run(name, *args)
+
+    monkeypatch.setattr(compare_module, "run_system", noted)
+    with pytest.raises(KeyboardInterrupt):
+        compare(corpus, lambda: lm, config, output=tmp_path / "c", tell=told.append)
+    predictions = compare(corpus, lambda: lm, config, output=tmp_path / "c", tell=told.append)
+    assert asked == ["lookup", "closed_book", "closed_book"]
+    assert predictions.height == 2 * 24 and predictions["seed"].unique().to_list() == [0]
+    assert predictions.filter(pl.col("system") == "lookup")["exact_match"].all()
+    assert any("there already" in line for line in told)
+    with pytest.raises(ValueError, match="holds another comparison: its config differ"):
+        compare(corpus, lambda: lm, CompareConfig(systems=("lookup",), num_dev=13), output=tmp_path / "c")
+    about = {"llm": "tiny"}
+    metrics = measure(predictions, read_parts(tmp_path / "c"), facts=facts, about=about)
+    json.dumps(metrics)
+    own = metrics["systems"]["lookup"]
+    assert own["overall"]["exact_match"] == 1.0 and own["gain"]["normalised"] == 1.0
+    assert set(own["by"]["phrasing"]) == {"trained", "heldout"}
+    assert set(own["by"]["value_kind"]) == {"number", "phrase", "code"}
+    assert own["update"]["share_right"] == 1.0 and own["update"]["share_moved"] == 0.0
+    assert own["forgetting"]["share_answered"] == 1.0  # the probes of this test are answered by facts
+    (difference,) = metrics["differences"]
+    assert difference["system"] == "lookup" and difference["difference"] > 0.9
+
+
+def test_changes_are_seen_by_the_next_question_and_nothing_else_moves(facts: pl.DataFrame) -> None:
+    questions = made_questions(facts)
+    system = Lookup()
+    system.ingest(facts)
+    changed, former = draw_changes(facts, questions, num_changed=6, seed=1)
+    assert changed.height == 6 and set(former) <= set(questions["fact_id"])
+    before = dict(facts.select("fact_id", "object").iter_rows())
+    assert all(before[i] != value for i, value in zip(former, changed["object"], strict=True))
+    from widedeep_kb.studies.evaluate import predict
+
+    cost = update_cost(system, facts, questions, predict(system, questions), num_changed=6, seed=1)
+    assert (cost.num_changed, cost.share_right, cost.share_stale, cost.share_moved) == (6, 1.0, 0.0, 0.0)
+
+
+def test_forgetting_is_what_differs_from_the_bare_llm_in_the_same_prompt(
+    facts: pl.DataFrame, tiny_frozen_lm: Callable[..., FrozenLM]
+) -> None:
+    from widedeep_kb.systems.closed_book import ClosedBook
+    from widedeep_kb.systems.in_context import InContext
+
+    lm = tiny_frozen_lm("llama", max_position_embeddings=2048)
+    related = made_questions(facts, num_questions=8)
+    unrelated = related.with_columns(question=pl.Series([f"Who made the number {i}?" for i in range(8)]))
+    from widedeep_kb.systems.prompts import PromptFormat
+
+    for system, probes, expected in (
+        (ClosedBook(lm, max_new_tokens=6), related, 0.0),
+        (InContext(lm, max_new_tokens=6), unrelated, 0.0),
+    ):
+        system.prompt_format = PromptFormat(0, is_chat=False)
+        system.ingest(facts)
+        assert forgetting(system, Probes(probes, default_texts())).share_changed == expected
+
+
+def test_kinds_of_values() -> None:
+    kinds = {"12.5": "number", "-3": "number", "7%": "number", "1,204": "number", "12 km": "number", "QX-7": "code"}
+    kinds |= {"a.b_c": "code", "USA": "code", "teal": "word", "Ada Lovelace": "phrase", "1.2.3-rc1": "code"}
+    assert {value: value_kind(value) for value in kinds} == kinds

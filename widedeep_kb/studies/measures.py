@@ -1,0 +1,190 @@
+"""The measures of a comparison: quality with intervals, by groups of questions, and costs, of every system.
+
+In: the predictions and parts of `compare`, and its facts. Out: a dictionary ready for JSON, `metrics.json`:
+
+    systems: {NAME: {trained, overall, costs, gain, forgetting, update, by: {GROUPING: {GROUP: ...}}}}
+    differences: [{system, minus, difference, interval, num_questions}]  exact match, question by question
+    llm, num_facts, num_questions, seeds
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from widedeep_kb.metrics import bootstrap_interval, paired_bootstrap
+from widedeep_kb.systems.registry import SYSTEMS
+
+STATELESS = "closed_book"
+PHRASINGS = ("trained", "heldout", "own", "paraphrase")
+LEAST = 5  # questions of a group that is reported
+_NUMBER = re.compile(r"[-+]?[\d.,\s]*\d[\d.,\s]*(%|°|[a-zA-Z²³/°]{1,6})?")
+_CODE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])\S+|\S*[_/\\.:]\S+|[A-Z]{2,6}")
+
+
+def measure(
+    predictions: pl.DataFrame, parts: Sequence[Mapping], *, facts: pl.DataFrame, about: Mapping[str, object]
+) -> dict[str, object]:
+    """All measures of a comparison.
+
+    Args:
+        predictions: `system`, `seed` and `PREDICTION_SCHEMA`.
+        parts: of `compare`, as JSON has them.
+        facts: in `FACT_SCHEMA`: their popularity and values group the questions.
+        about: what else is to stand in the result.
+    """
+    grouped = with_groups(predictions, facts)
+    names = predictions["system"].unique(maintain_order=True).to_list()
+    by_system = {name: grouped.filter(pl.col("system") == name) for name in names}
+    stateless = by_system.get(STATELESS)
+    systems = {}
+    for name, frame in by_system.items():
+        own = [part for part in parts if part["system"] == name]
+        systems[name] = {
+            "trained": SYSTEMS[name].is_trained,
+            "overall": scores(frame),
+            "gain": None if stateless is None else gain(frame, stateless),
+            "costs": costs(frame, own, num_facts=facts.height),
+            "forgetting": mean_of([part["forgetting"] for part in own]),
+            "update": mean_of([part["update"] for part in own]),
+            "tuning": {key: own[0][key] for key in ("setting", "prompt_format", "sweep")} if own else None,
+            "by": {grouping: by_group(frame, grouping) for grouping in GROUPINGS},
+        }
+    return {**about, "systems": systems, "differences": differences(grouped, names)}
+
+
+GROUPINGS = ("popularity", "phrasing", "value_kind", "facts_needed", "shares_word")
+
+
+def with_groups(predictions: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Predictions with a column for each of `GROUPINGS`; null where it does not apply."""
+    known = facts.select(
+        pl.col("fact_id").alias("_first"),
+        "popularity",
+        pl.col("object").map_elements(value_kind, return_dtype=pl.String).alias("value_kind"),
+    ).unique("_first")
+    frame = predictions.with_columns(_first=pl.col("fact_id").str.split(" ").list.first())
+    frame = frame.join(known, on="_first", how="left", maintain_order="left")
+    edges = facts["popularity"].drop_nulls()
+    popularity = pl.lit(None, dtype=pl.String)
+    if edges.n_unique() >= 4:
+        low, middle, high = (edges.quantile(q, interpolation="nearest") for q in (0.25, 0.5, 0.75))
+        value = pl.col("popularity")
+        popularity = (
+            pl.when(value.is_null()).then(None).when(value <= low).then(pl.lit("least quarter"))
+            .when(value <= middle).then(pl.lit("second quarter"))
+            .when(value <= high).then(pl.lit("third quarter")).otherwise(pl.lit("most quarter"))
+        )  # fmt: skip
+    phrasing = pl.coalesce([pl.when(pl.col("tags").list.contains(tag)).then(pl.lit(tag)) for tag in PHRASINGS])
+    shares = pl.when(pl.col("tags").list.contains("shares_word")).then(pl.lit("a word shared with the relation"))
+    shares = shares.when(pl.col("tags").list.contains("no_shared_word")).then(pl.lit("no word shared"))
+    needed = pl.col("fact_id").str.count_matches(" ") + 1
+    return frame.with_columns(
+        popularity=popularity,
+        phrasing=phrasing,
+        shares_word=shares,
+        facts_needed=pl.when(pl.col("fact_id").is_not_null()).then(needed.cast(pl.String)),
+    ).drop("_first")
+
+
+def value_kind(value: str) -> str:
+    """Kind of a value: `number`, `code`, `word` or `phrase`."""
+    text = value.strip()
+    if _NUMBER.fullmatch(text):
+        return "number"
+    if _CODE.fullmatch(text):
+        return "code"
+    return "phrase" if " " in text else "word"
+
+
+def scores(frame: pl.DataFrame) -> dict[str, object]:
+    """Exact match, contains and F1 of one system: means over questions of the mean over seeds, with 95 % intervals."""
+    each = frame.group_by("question", "fact_id", maintain_order=True).agg(
+        pl.col(name).cast(pl.Float64).mean() for name in ("exact_match", "contains", "f1")
+    )
+    found: dict[str, object] = {"num_questions": each.height, "num_seeds": frame["seed"].n_unique()}
+    for name in ("exact_match", "contains", "f1"):
+        interval = bootstrap_interval(each[name].to_list())
+        found[name] = round(interval.mean, 4)
+        found[f"{name}_interval"] = [round(interval.low, 4), round(interval.high, 4)]
+    by_seed = frame.group_by("seed").agg(pl.col("exact_match").cast(pl.Float64).mean()).sort("seed")
+    return {**found, "exact_match_by_seed": [round(value, 4) for value in by_seed["exact_match"].to_list()]}
+
+
+def by_group(frame: pl.DataFrame, grouping: str) -> dict[str, object]:
+    """`scores` of each group of at least `LEAST` questions."""
+    return {
+        group: scores(part)
+        for (group,), part in sorted(frame.drop_nulls(grouping).group_by(grouping), key=lambda pair: pair[0])
+        if part["question"].n_unique() >= LEAST
+    }
+
+
+def gain(frame: pl.DataFrame, stateless: pl.DataFrame) -> dict[str, float]:
+    """What knowledge added to the stateless LLM, as CL-Bench has it (arXiv 2606.05661).
+
+    `gain` is the difference of mean exact match, `normalised` its share of the room there was: the means are taken
+    first. None where there was no room.
+    """
+    ours, theirs = (float(part["exact_match"].cast(pl.Float64).mean()) for part in (frame, stateless))
+    room = 1.0 - theirs
+    return {"gain": round(ours - theirs, 4), "normalised": round((ours - theirs) / room, 4) if room > 0 else None}
+
+
+def costs(frame: pl.DataFrame, parts: Sequence[Mapping], *, num_facts: int) -> dict[str, float]:
+    """Time, tokens and bytes of one system, medians over seeds."""
+
+    def median(key: str) -> float | None:
+        values = [part[key] for part in parts]
+        return statistics.median(values) if values else None
+
+    size = median("size_bytes")
+    return {
+        "ms_per_question": round(float(frame["latency_ms"].mean()), 3),
+        "prompt_tokens_per_question": round(float(frame["prompt_tokens"].mean()), 2),
+        "generated_tokens_per_question": round(float(frame["generated_tokens"].mean()), 2),
+        "tune_s": median("tune_s"),
+        "build_s": median("build_s"),
+        "size_bytes": size,
+        "bytes_per_fact": None if size is None else round(size / num_facts, 1),
+    }
+
+
+def mean_of(records: Sequence[Mapping | None]) -> dict[str, object] | None:
+    """Means of the numbers of equal records over seeds; what is no number is the first one's."""
+    present = [record for record in records if record is not None]
+    if not present:
+        return None
+    found: dict[str, object] = {}
+    for key, first in present[0].items():
+        values = [record[key] for record in present if record[key] is not None]
+        is_number = values and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        if is_number:
+            found[key] = round(statistics.mean(values), 5)
+        elif values and isinstance(first, list | tuple):
+            found[key] = [round(float(x), 5) for x in np.mean(np.array(values, dtype=float), axis=0)]
+        else:
+            found[key] = first
+    return found
+
+
+def differences(frame: pl.DataFrame, names: Sequence[str]) -> list[dict[str, object]]:
+    """Exact match of each system minus that of each other, question by question, with 95 % intervals."""
+    means = {
+        name: frame.filter(pl.col("system") == name)
+        .group_by("question", "fact_id", maintain_order=True)
+        .agg(pl.col("exact_match").cast(pl.Float64).mean())["exact_match"]
+        .to_list()
+        for name in names
+    }
+    found = []
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            gap = paired_bootstrap(means[one], means[other])
+            interval = [round(gap.low, 4), round(gap.high, 4)]
+            found.append({"system": one, "minus": other, "difference": round(gap.mean, 4), "interval": interval})
+    return found
