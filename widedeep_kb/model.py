@@ -65,6 +65,8 @@ class KnowledgeMemory:
         use_deep: read the reader's deep memory too (if it has one).
         use_wide: read the rows of the facts a text is about; False = as if no fact were found.
         use_semantic: where exact keys find no subject, guess which stored name is meant; evidence says so.
+        use_gate: leave questions that hold a stored name but ask for nothing stored to the LLM alone, as the reader's
+            gate judges; False = every question is about the facts, none is shut out.
 
     Raises:
         ValueError: the reader was trained for another LLM.
@@ -79,6 +81,7 @@ class KnowledgeMemory:
         use_deep: bool = True,
         use_wide: bool = True,
         use_semantic: bool = False,
+        use_gate: bool = True,
     ) -> None:
         if reader.config.llm_revision != lm.identity.revision:
             known, given = reader.config, lm.identity
@@ -88,7 +91,7 @@ class KnowledgeMemory:
             )
         self.lm, self.reader = lm, reader.to(lm.device).eval()
         self.store = store if store is not None else empty_store(lm, reader)
-        self.use_deep, self.use_wide, self.use_semantic = use_deep, use_wide, use_semantic
+        self.use_deep, self.use_wide, self.use_semantic, self.use_gate = use_deep, use_wide, use_semantic, use_gate
         self.versions: dict[str, int] = {}  # folders' states that it holds or has changed, and the last journal entry
         self.changing = threading.RLock()  # held by whoever changes or saves the facts
         self.journal: Journal | None = None  # gets every change before it is made, see `live`
@@ -246,6 +249,11 @@ class KnowledgeMemory:
         )
         return binding, recall
 
+    @property
+    def asks_gate(self) -> bool:
+        """Whether a gate judges questions."""
+        return self.use_gate and self.reader.gate.is_set
+
     @torch.inference_mode()
     def relevant(self, binding: Binding, input_ids: Tensor, attention_mask: Tensor | None = None) -> Binding:
         """`binding` without the rows of questions that the reader's gate shuts out: one more pass over the prompts.
@@ -255,7 +263,7 @@ class KnowledgeMemory:
             input_ids: [B, T] prompts.
             attention_mask: [B, T], 0 = padding.
         """
-        if binding.rows is None or not self.reader.gate.is_set:
+        if binding.rows is None or not self.asks_gate:
             return binding
         mass = self.prompt_mass(binding, input_ids, attention_mask)
         return binding.only(self.reader.gate(mass, binding.weights, binding.wording))
@@ -319,7 +327,7 @@ class KnowledgeMemory:
         defaults = self.lm.model.generation_config
         if any(kwargs.get(name, getattr(defaults, name, None)) is not None for name in OTHER_FIRST_PASS):
             return self.relevant(binding, input_ids, attention_mask)
-        if binding.rows is None or not self.reader.gate.is_set:
+        if binding.rows is None or not self.asks_gate:
             return binding
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         return replace(binding, prompt_mask=mask)

@@ -143,6 +143,24 @@ def test_ask_and_evaluate_guess_only_when_told_to(run: Run, disk: Disk, memory: 
     assert (stats["semantic"], stats["semantic_bytes"]) == ("off", 0)
 
 
+def test_ask_and_evaluate_leave_no_question_out_when_told_to(
+    run: Run, disk: Disk, memory: Path, tmp_path: Path
+) -> None:
+    opened = KnowledgeMemory.from_pretrained(memory, llm=str(disk.llm))
+    opened.reader.gate.weight.fill_(1e-6)
+    opened.reader.gate.bias.fill_(-1.0)
+    opened.save(memory)
+    ask = ["ask", "--memory", memory, "Which port does Aurora use?", "--max-new-tokens", "2", "--json"]
+    assert json.loads(run(*ask).out)["evidence"] == []
+    assert json.loads(run(*ask, "--no-gate").out)["evidence"][0]["subject"] == "Aurora"
+    questions, output = tmp_path / "questions.csv", tmp_path / "out.parquet"
+    questions.write_text('question,answers\nPort of Aurora?,"[""8443""]"\n')
+    evaluate = ["evaluate", "--questions", questions, "--output", output, "--memory", memory]
+    for options, is_read in ((["--no-gate"], True), ([], False)):
+        assert run(*evaluate, *options).code == 0
+        assert (pl.read_parquet(output)["evidence"].list.len()[0] > 0) == is_read
+
+
 def test_a_memory_saved_with_guesses_is_opened_and_counted_so(run: Run, disk: Disk, memory: Path) -> None:
     opened = KnowledgeMemory.from_pretrained(memory, llm=str(disk.llm))
     opened.use_semantic = True

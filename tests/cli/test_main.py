@@ -91,6 +91,10 @@ def test_threads_wait_asleep_unless_told_otherwise(
             ["evaluate", "--questions", "q", "--output", "o", "--system", "s", "--facts", "f", "--semantic"],
             "--semantic goes with --memory",
         ),
+        (
+            ["evaluate", "--questions", "q", "--output", "o", "--system", "s", "--facts", "f", "--no-gate"],
+            "--no-gate goes with --memory",
+        ),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line_and_2(run: Run, words: list[str], said: str) -> None:

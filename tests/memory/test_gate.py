@@ -135,6 +135,9 @@ def test_a_shut_gate_leaves_the_llm_alone_and_an_open_one_nothing_out(tiny_froze
     with memory.hooks.bind(binding):
         ungated = memory.lm.model.generate(input_ids=input_ids, **arguments)
     assert torch.equal(ours, ungated if is_open else bare)
+    memory.use_gate = False
+    assert torch.equal(memory.generate(input_ids, texts=texts, **arguments), ungated)
+    assert memory.relevant(binding, input_ids, attention_mask) is binding
 
 
 @pytest.mark.parametrize("opens", [(True, True), (False, True), (False, False)])

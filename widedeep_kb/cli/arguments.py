@@ -54,6 +54,15 @@ def add_semantic(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_no_gate(parser: argparse.ArgumentParser) -> None:
+    """Declare `--no-gate`."""
+    parser.add_argument(
+        "--no-gate",
+        action="store_true",
+        help="every question is about the facts: leave none that holds a stored name to the LLM alone",
+    )
+
+
 def add_hops(parser: argparse.ArgumentParser) -> None:
     """Declare `--hops`."""
     parser.add_argument(

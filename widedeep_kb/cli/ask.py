@@ -13,6 +13,7 @@ from widedeep_kb.cli.arguments import (
     add_hops,
     add_llm,
     add_memory,
+    add_no_gate,
     add_semantic,
     non_blank,
     positive,
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_as_of(parser)
     add_abstain(parser)
     add_semantic(parser)
+    add_no_gate(parser)
     add_llm(parser)
     add_gpu_rows(parser)
 
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Answer, as text with its evidence or as one JSON object."""
     memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
     memory.use_semantic |= args.semantic
+    memory.use_gate = not args.no_gate
     answer = memory.ask(
         args.question, max_new_tokens=args.max_new_tokens, hops=args.hops, as_of=args.as_of, abstain=args.abstain
     )

@@ -8,7 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from widedeep_kb.cli.arguments import UsageError, add_abstain, add_as_of, add_gpu_rows, add_hops, add_llm, add_semantic
+from widedeep_kb.cli.arguments import (
+    UsageError,
+    add_abstain,
+    add_as_of,
+    add_gpu_rows,
+    add_hops,
+    add_llm,
+    add_no_gate,
+    add_semantic,
+)
 from widedeep_kb.cli.opening import open_memory
 from widedeep_kb.quiet import quiet_libraries
 
@@ -38,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_as_of(parser)
     add_abstain(parser)
     add_semantic(parser)
+    add_no_gate(parser)
     add_llm(parser, default="the memory's, or SmolLM2-135M-Instruct for --system")
     add_gpu_rows(parser)
 
@@ -63,7 +73,7 @@ def check_options(args: argparse.Namespace) -> None:
     """Refuse before the long part what could not be finished.
 
     Raises:
-        UsageError: --facts without --system or the reverse, or --semantic, --hops, --as-of or --abstain with --system.
+        UsageError: --facts without --system or the reverse, or an option of memories with --system.
         ValueError: a wrong output path.
     """
     if args.system and not args.facts:
@@ -74,6 +84,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise UsageError("--facts goes with --system; a memory has its facts")
     if args.system and args.semantic:
         raise UsageError(f"--semantic goes with --memory; --system {args.system} has no such part")
+    if args.system and args.no_gate:
+        raise UsageError(f"--no-gate goes with --memory; --system {args.system} has no such part")
     if args.system and args.abstain is not None:
         raise UsageError(f"--abstain goes with --memory; --system {args.system} has no such part")
     if args.system and args.hops > 1:
@@ -93,6 +105,7 @@ def open_system(args: argparse.Namespace, questions: pl.DataFrame) -> System:
 
         memory = open_memory(args.memory, llm=args.llm, gpu_row_budget_gb=args.gpu_row_budget_gb)
         memory.use_semantic |= args.semantic
+        memory.use_gate = not args.no_gate
         return MemorySystem(memory, hops=args.hops, as_of=args.as_of, abstain=args.abstain)
     from widedeep_kb.schema import read_facts
     from widedeep_kb.systems.prompted import PromptedSystem

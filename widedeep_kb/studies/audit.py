@@ -236,7 +236,14 @@ def control_of(memory: KnowledgeMemory, ordinals: np.ndarray) -> KnowledgeMemory
         ids, _ = former.row_ids_of(kept[:, None])
         changes = store.preview(former.catalogue.rows(kept).drop("ordinal"), mode="extend")
         store.change(changes, former.table.weight.detach()[ids[ids >= 0]].clone(), num_rows=num_rows)
-    return KnowledgeMemory(memory.lm, reader, store=store, use_deep=memory.use_deep, use_semantic=memory.use_semantic)
+    return KnowledgeMemory(
+        memory.lm,
+        reader,
+        store=store,
+        use_deep=memory.use_deep,
+        use_semantic=memory.use_semantic,
+        use_gate=memory.use_gate,
+    )
 
 
 def probes_of(facts: pl.DataFrame, *, questions: pl.DataFrame | None = None, seed: int = 0) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from widedeep_kb.answering import ask_prompt
 from widedeep_kb.lm import generate_ids, left_pad
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.encoding import EncodedFacts, encode_frame
-from widedeep_kb.memory.gate import RelevanceGate, mass_at
+from widedeep_kb.memory.gate import mass_at
 from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.memory.retrieval import Retriever
 from widedeep_kb.metrics import bootstrap_interval, contains, exact_match
@@ -58,13 +58,11 @@ class Forced:
 @contextmanager
 def gate_open(memory: KnowledgeMemory) -> Iterator[None]:
     """Let every question through inside the `with` block."""
-    gate = memory.reader.gate
-    config = memory.reader.config
-    memory.reader.gate = RelevanceGate(len(config.adapter_layers), config.num_heads).to(memory.lm.device)
+    used, memory.use_gate = memory.use_gate, False
     try:
         yield
     finally:
-        memory.reader.gate = gate
+        memory.use_gate = used
 
 
 def write_brought(memory: KnowledgeMemory, facts: pl.DataFrame, texts: Sequence[str]) -> int:
@@ -222,7 +220,7 @@ def _likeliest(
     with memory.hooks.bind(replace(binding, observe=observe, needs_weights=False)):
         logits = memory.lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
     is_open = torch.ones(len(rows), dtype=torch.bool, device=device)
-    if masses and memory.reader.gate.is_set:
+    if masses and memory.asks_gate:
         has_rows = (binding.weights > 0).any(dim=1)
         is_open = memory.reader.gate(torch.stack(masses, dim=1), binding.weights, binding.wording) | ~has_rows
     return logits.argmax(-1), is_open

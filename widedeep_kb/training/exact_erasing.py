@@ -46,7 +46,14 @@ def retrained_without(memory: KnowledgeMemory, ordinals: np.ndarray) -> Knowledg
     reader = copy_of(memory.reader if record.base is None else record.base)
     places = {"gpu_row_bytes": memory.store.gpu_row_bytes, "row_device": table.weight.device}
     store = empty_store(memory.lm, reader, row_format=table.row_format, **places)
-    made = KnowledgeMemory(memory.lm, reader, store=store, use_semantic=memory.use_semantic, use_wide=memory.use_wide)
+    made = KnowledgeMemory(
+        memory.lm,
+        reader,
+        store=store,
+        use_semantic=memory.use_semantic,
+        use_wide=memory.use_wide,
+        use_gate=memory.use_gate,
+    )
     written = 0
     with scratch_folder() as scratch:
         for training in record.trainings:
