@@ -43,6 +43,7 @@ from widedeep_kb.systems.prompts import PROMPT_FORMATS
 from widedeep_kb.systems.protocol import System
 from widedeep_kb.systems.registry import make_system
 from widedeep_kb.systems.tuning import make_shots
+from widedeep_kb.systems.wide_deep_ensemble import mean_log_probabilities
 from widedeep_kb.training.fit import fit
 from widedeep_kb.training.fit_config import FitConfig
 from widedeep_kb.training.joint_batch import JointBatch
@@ -212,7 +213,7 @@ def run_ensemble(args: argparse.Namespace, lm: FrozenLM, templates: dict[str, li
     def is_right(batch: JointBatch) -> Tensor:
         from_wide, _, _ = modules[0].answer_logits(batch, modules[0].rows(batch), use_deep=False)
         from_deep, _, _ = modules[1].answer_logits(batch, None, use_deep=True)
-        return all_right(batch, (from_wide.softmax(-1) + from_deep.softmax(-1)).argmax(-1))
+        return all_right(batch, mean_log_probabilities(from_wide, from_deep).argmax(-1))
 
     return {"right": ask_seen(questions_of(wide, args, templates), args, is_right)}
 

@@ -56,15 +56,20 @@ def row_loglikelihoods(
     """The same for one batch of token rows: of each of `tails` behind its head, which has a token at least."""
     rows = [[*head, *tail] for head, tail in zip(heads, tails, strict=True)]
     ids, mask = (part.to(lm.device) for part in right_pad(rows, pad_id=lm.tokenizer.pad_token_id))
+    first = min(len(head) for head in heads) - 1  # no prompt's last token stands before it
     if logits is None:
-        scores = lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        num_kept = ids.shape[1] - first
+        scores = lm.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=num_kept).logits
     else:
-        scores = logits(ids, mask)
-    each = torch.log_softmax(scores[:, :-1].float(), dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)
-    return [
-        float(row[len(head) - 1 : len(head) - 1 + len(tail)].sum())
-        for row, head, tail in zip(each, heads, tails, strict=True)
-    ]
+        scores = logits(ids, mask)[:, first:]
+    starts = torch.tensor([len(head) - 1 - first for head in heads], device=lm.device)[:, None]
+    ends = starts + torch.tensor([len(tail) for tail in tails], device=lm.device)[:, None]
+    places = torch.arange(scores.shape[1], device=lm.device)
+    is_scored = (starts <= places) & (places < ends)  # [B, kept]: what follows is a token of the tail
+    targets = ids[:, first:].roll(-1, dims=1)[is_scored]
+    each = torch.zeros(is_scored.shape, device=lm.device)
+    each[is_scored] = scores[is_scored].float().log_softmax(dim=-1).gather(1, targets[:, None]).squeeze(1)
+    return each.sum(dim=1).tolist()
 
 
 def right_pad(rows: Sequence[Sequence[int]], *, pad_id: int) -> tuple[Tensor, Tensor]:

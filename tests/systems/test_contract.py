@@ -13,15 +13,17 @@ from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.schema import QUESTION_SCHEMA
 from widedeep_kb.systems import dense_rag, hybrid_rag, small_copy, wide, wide_deep
+from widedeep_kb.systems.memo import MeMo
 from widedeep_kb.systems.prompted import PromptedSystem
 from widedeep_kb.systems.prompts import PromptFormat
-from widedeep_kb.systems.protocol import Closable, System, ToldSystem, ask
+from widedeep_kb.systems.protocol import Closable, Practising, System, ToldSystem, ask
 from widedeep_kb.systems.proxy_tuning import ProxyTuning
 from widedeep_kb.systems.registry import SYSTEMS, make_system
 from widedeep_kb.systems.sentence_vectors import SentenceEncoder
 from widedeep_kb.systems.tuned import TunedLM
 
 TEXTS = ["What is the flag colour of Zorvania?", "What is the founding year of Quillfax Ridge?", "Who wrote Hamlet?"]
+PRACTICE = ["What is the flag colour of api.Widget?", "What is the mean height of Zorvania?"]
 
 
 RETRIEVERS = {"bm25", "dense_rag", "hybrid_rag"}
@@ -42,22 +44,30 @@ def system(
     tiny_encoder: SentenceEncoder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[System]:
-    """Each registered system with the facts, without shots; trained for two steps, with a tiny sentence encoder."""
+    """Each registered system with the facts, without shots; trained for two steps, with a tiny sentence encoder.
+
+    One that practises was told that it is always wrong.
+    """
     for module in (wide, wide_deep):
         monkeypatch.setattr(module, "fresh_reader", tiny_reader)
     for module in (dense_rag, hybrid_rag):
         monkeypatch.setattr(module, "load_sentence_encoder", lambda _device: tiny_encoder)
     system = make_system(request.param, lambda: tiny_lm)
-    if isinstance(system, wide_deep.WideDeep):
-        system.config = replace(system.config, steps=2, batch_size=4, num_subkeys=4, num_validation=4)
+    for part in getattr(system, "parts", [system]):
+        if isinstance(part, wide_deep.WideDeep):
+            part.config = replace(part.config, steps=2, batch_size=4, num_subkeys=4, num_validation=4)
     if isinstance(system, TunedLM):
-        system.epochs, system.train_batch_size = 1, 4
+        system.epochs, system.least_steps, system.train_batch_size = 1, 1, 4
     if isinstance(system, ProxyTuning):
-        system.epochs, system.train_batch_size, system.healing_steps = 1, 4, 1
+        system.epochs, system.least_steps, system.train_batch_size, system.healing_steps = 1, 1, 4, 1
         monkeypatch.setattr(small_copy, "_NUM_PROMPTS", 4)
+    if isinstance(system, MeMo):
+        system.epochs, system.least_steps, system.train_batch_size, system.max_note_tokens = 1, 1, 4, 8
     if isinstance(system, PromptedSystem):
         system.prompt_format, system.max_new_tokens = PromptFormat(0, is_chat=False), 4
     system.ingest(facts)
+    if isinstance(system, Practising):
+        system.practise(PRACTICE, lambda _i, _text: False)
     yield system
     if isinstance(system, Closable):
         system.close()

@@ -10,10 +10,12 @@ import torch
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.phrasings import frames
+from widedeep_kb.schema import facts_from_records
+from widedeep_kb.systems import knn_lm
 from widedeep_kb.systems.datastore import continuation_states, feed_forward_inputs
 from widedeep_kb.systems.knn_lm import KNNLM, SWEEP, Mixture
 from widedeep_kb.systems.prompts import PromptFormat
-from widedeep_kb.systems.protocol import Altering, Tunable
+from widedeep_kb.systems.protocol import Altering, Tunable, Updatable
 
 OPTIONS = {"prompt_format": PromptFormat(0, is_chat=False), "max_new_tokens": 6}
 NEAREST = Mixture(share=0.999, temperature=1e-4, num_neighbours=4)  # all but a look-up of the nearest state
@@ -92,6 +94,37 @@ def test_what_the_datastore_holds_is_answered(tiny_lm: FrozenLM, facts: pl.DataF
     values = facts["object"].to_list()
     gains = zip(system.loglikelihood(asked, values), bare.loglikelihood(asked, values), strict=True)
     assert all(known > unknown + 5 for known, unknown in gains)
+
+
+def test_an_update_reads_the_changed_facts_only_and_forgets_their_former_values(
+    tiny_lm: FrozenLM, facts: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, anew = (KNNLM(tiny_lm, mixture=NEAREST, num_questions=2, **OPTIONS) for _ in range(2))
+    assert isinstance(system, Updatable)
+    system.ingest(facts)
+    records = [
+        {"subject": "Zorvania", "relation": "flag colour", "object": "amber"},
+        {"subject": "Novia", "relation": "flag colour", "object": "lilac"},
+    ]
+    changed, read = facts_from_records(records), []
+    monkeypatch.setattr(
+        knn_lm,
+        "continuation_states",
+        lambda lm, heads, *rest, **more: read.extend(heads) or continuation_states(lm, heads, *rest, **more),
+    )
+    system.update(changed)
+    assert len(read) == 3 * changed.height
+    again = changed.with_columns(object=pl.Series(["azure", "beige"]))
+    system.update(again)
+    kept = facts.join(again, on=["subject_id", "relation"], how="anti", maintain_order="left")
+    anew.ingest(pl.concat([kept, again]))
+    assert len(system._store) == len(anew._store) < system._store.index.num_places
+    asked = [head.removeprefix("Question: ").removesuffix("\nAnswer:") for head in system._texts(again)[0][1:3]]
+    assert [answer.text for answer in system.generate(asked)] == [" azure", " azure"]
+    values = ["azure", "amber", "teal"]
+    for question in [*asked, "What is the mean height of Quillfax Ridge?"]:
+        found, expected = (one.loglikelihood([question] * 3, values) for one in (system, anew))
+        assert found == pytest.approx(expected, rel=1e-3)
 
 
 def test_no_facts_leave_the_llm_as_it_is(tiny_lm: FrozenLM, facts: pl.DataFrame) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 
 import polars as pl
 import pytest
 import torch
 
-from widedeep_kb.lm import FrozenLM, decoder_layers
-from widedeep_kb.systems import small_copy
+from widedeep_kb.lm import FrozenLM, decoder_layers, end_ids
+from widedeep_kb.systems import proxy_tuning, small_copy
 from widedeep_kb.systems.protocol import Altering, Trained, Tunable
 from widedeep_kb.systems.proxy_tuning import ProxyTuning, shifted
 from widedeep_kb.systems.small_copy import heal, kept_layers, pruned, sampled_texts
@@ -107,6 +108,42 @@ def test_healing_brings_the_small_model_nearer_to_the_llm(tiny_frozen_lm: Callab
     assert sampled_texts(lm, seed=3) == sampled_texts(lm, seed=3) != sampled_texts(lm, seed=4)
 
 
+def test_healing_texts_end_where_the_llm_ended_them(
+    tiny_frozen_lm: Callable[..., FrozenLM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = tiny_frozen_lm("llama")
+    (end, *_), num_new = end_ids(lm), 6
+    new = torch.tensor([[40, end, end, 41, end, end], [42, 43, 44, 45, 46, 47]] * 4)
+    monkeypatch.setattr(
+        lm.model, "generate", lambda input_ids, **_: torch.cat([input_ids, new[: len(input_ids)]], dim=1)
+    )
+    state = torch.get_rng_state()
+    rows, prompts = sampled_texts(lm, seed=0), [row for part in small_copy._prompts(8) for row in lm.encode(part)]
+    assert torch.equal(state, torch.get_rng_state())
+    assert len(rows) == 8
+    for i, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+        assert row == [*prompt, *([40, end] if i % 2 == 0 else new[1, :num_new].tolist())]
+
+
+def test_what_healing_leaves_of_the_time_is_for_training(
+    tiny_frozen_lm: Callable[..., FrozenLM], facts: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, list[float]] = {"heal": [], "train": []}
+
+    def healed(*_: object, max_seconds: float, **__: object) -> dict[str, float]:
+        given["heal"].append(max_seconds)
+        time.sleep(0.2)
+        return {}
+
+    monkeypatch.setattr(proxy_tuning, "heal", healed)
+    monkeypatch.setattr(proxy_tuning, "train", lambda *_, max_seconds, **__: given["train"].append(max_seconds) or {})
+    system = ProxyTuning(tiny_frozen_lm("llama"), max_seconds=60.0)
+    system.ingest(facts)
+    system.ingest(facts)
+    assert given["heal"] == [30.0]
+    assert 30.0 < given["train"][0] <= 59.8 < given["train"][1] <= 60.0
+
+
 def test_facts_become_likelier_and_the_llm_is_left_alone(
     tiny_frozen_lm: Callable[..., FrozenLM], facts: pl.DataFrame
 ) -> None:
@@ -114,6 +151,7 @@ def test_facts_become_likelier_and_the_llm_is_left_alone(
     before = {name: tensor.clone() for name, tensor in lm.model.state_dict().items()}
     system = ProxyTuning(lm)
     system.lr, system.epochs, system.train_batch_size, system.healing_steps = 5e-3, 250, 9, 2
+    system.least_steps = 1
     assert isinstance(system, Trained) and isinstance(system, Tunable) and isinstance(system, Altering)
     system.ingest(facts)
     likely = system.loglikelihood(QUESTIONS[:1] * 3, ["teal", "ochre", "mauve"])

@@ -10,7 +10,7 @@ from widedeep_kb.schema import facts_from_records
 from widedeep_kb.systems.bm25_rag import BM25RAG
 from widedeep_kb.systems.dense_rag import DenseRAG
 from widedeep_kb.systems.hybrid_rag import HybridRAG
-from widedeep_kb.systems.prompts import PromptFormat, fact_sentence
+from widedeep_kb.systems.prompts import PromptFormat, Shot, fact_sentence
 from widedeep_kb.systems.protocol import Tunable, Updatable
 from widedeep_kb.systems.retrieved_text import RetrievedText
 from widedeep_kb.systems.sentence_vectors import SentenceEncoder
@@ -54,9 +54,28 @@ def test_every_setting_shows_as_many_facts_as_it_says(system: RetrievedText, fac
     assert {setting["top_k"] for setting in system.settings()} == {1, 3, 8}
 
 
+def test_the_best_fact_stands_first_or_next_to_the_question_and_evidence_is_best_first(
+    system: RetrievedText, facts: pl.DataFrame
+) -> None:
+    system.ingest(facts)
+    question = "What is the flag colour of the country of Zorvania?"
+    system.shots = system.with_contexts([Shot("What is the mean height of Zorvania?", "12.5")])
+    system.prompt_format = PromptFormat(1, is_chat=False)
+    context = system.contexts([question], fact_ids=None)[0]
+    statements, shown_with_shot = list(context.statements), list(system.shots[0].context.statements)
+    assert len(statements) == 3 and len(shown_with_shot) == 3
+    for best, step in (("first", 1), ("last", -1)):
+        system.use({**system.settings()[0], "best": best})
+        assert system._prompt(question, context).splitlines() == [
+            *shown_with_shot[::step], "Question: What is the mean height of Zorvania?", "Answer: 12.5", "",
+            *statements[::step], f"Question: {question}", "Answer:",
+        ]  # fmt: skip
+        assert system.generate([question])[0].evidence == list(context.fact_ids)
+
+
 def test_only_new_parameters_of_bm25_want_the_facts_again(tiny_lm: FrozenLM) -> None:
     system = BM25RAG(tiny_lm, **OPTIONS)
-    assert [system.use(setting) for setting in system.settings()] == [False, False, False, True]
+    assert [system.use(setting) for setting in system.settings()] == [False] * 5 + [True]
     assert (system.ranker.k1, system.ranker.b) == (0.9, 0.4)
 
 

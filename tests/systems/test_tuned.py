@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+from collections.abc import Callable
 
 import polars as pl
 import pytest
@@ -13,8 +15,10 @@ from widedeep_kb.phrasings import frames
 from widedeep_kb.systems.full_ft import FullFineTuning
 from widedeep_kb.systems.lora import Lora
 from widedeep_kb.systems.protocol import Altering, Trained, Tunable
+from widedeep_kb.systems.proxy_tuning import ProxyTuning
 from widedeep_kb.systems.training_texts import training_texts
-from widedeep_kb.systems.tuned import IGNORED, TunedLM, schedule, text_loglikelihood, to_batch
+from widedeep_kb.systems.tuned import IGNORED, LEAST_STEPS, TunedLM, schedule, text_loglikelihood, to_batch
+from widedeep_kb.training.fit_config import FitConfig
 
 QUESTION = "What is the flag colour of Zorvania?"
 TEXTS = ["A text that has nothing to do with any of the facts.", "Another one, about ships and the sea."]
@@ -24,7 +28,7 @@ TEXTS = ["A text that has nothing to do with any of the facts.", "Another one, a
 def system(request: pytest.FixtureRequest, tiny_lm: FrozenLM) -> TunedLM:
     """Each of them, with a learning rate for a tiny model."""
     made = request.param(tiny_lm, max_new_tokens=4)
-    made.lr, made.train_batch_size = (3e-3, 9) if request.param is Lora else (1e-2, 9)
+    made.lr, made.train_batch_size, made.least_steps = (3e-3 if request.param is Lora else 1e-2), 9, 1
     return made
 
 
@@ -52,13 +56,58 @@ def test_a_low_rank_is_kept_in_fewer_bytes(tiny_lm: FrozenLM, facts: pl.DataFram
     for rank in (2, 8):
         system = Lora(tiny_lm)
         assert system.use({"rank": rank, "lr": 1e-3})
-        system.epochs = 1
+        system.epochs, system.least_steps = 1, 1
         system.ingest(facts)
         sizes.append(system.size_bytes())
     whole = FullFineTuning(tiny_lm)
-    whole.epochs = 1
+    whole.epochs, whole.least_steps = 1, 1
     whole.ingest(facts)
     assert sizes[1] == 4 * sizes[0] and sizes[0] < whole.size_bytes()
+
+
+@pytest.mark.parametrize("make", [Lora, FullFineTuning])
+def test_a_copy_is_trained_in_float32_and_answers_in_the_llms_own_precision(
+    make: Callable[[FrozenLM], TunedLM], tiny_frozen_lm: Callable[..., FrozenLM], facts: pl.DataFrame
+) -> None:
+    lm = tiny_frozen_lm("llama")
+    for parameter in lm.model.parameters():
+        parameter.data = parameter.data.bfloat16()
+    lm.model.is_quantized = True  # as after loading a GGUF file: its own `float` and `to` refuse
+    system = make(lm)
+    assert all(p.dtype == torch.float32 for p in system.new_model().parameters())
+    system.epochs, system.least_steps = 1, 1
+    system.ingest(facts)
+    assert not any("lora_" in name for name, _ in system.tuned.model.named_parameters())
+    assert all(p.dtype == torch.bfloat16 for p in system.tuned.model.parameters())
+    assert system.tuned.decoder.rotary_emb.inv_freq.dtype == lm.decoder.rotary_emb.inv_freq.dtype == torch.float32
+    assert system.size_bytes() == 2 * system.num_trained
+    assert system.generate([QUESTION])[0].generated_tokens > 0 and system.loglikelihood([QUESTION], ["teal"])[0] < 0
+
+
+def test_merged_adapters_say_what_the_adapters_said(tiny_lm: FrozenLM, facts: pl.DataFrame) -> None:
+    system, kept = Lora(tiny_lm), []
+    merge = system.merged
+    system.merged = lambda model: kept.append(copy.deepcopy(model).eval()) or merge(model)
+    system.epochs, system.least_steps, system.lr = 1, 20, 3e-3
+    system.ingest(facts)
+    ids = torch.arange(5, 25).reshape(2, 10)
+    with torch.no_grad():
+        apart, merged, bare = (m(input_ids=ids).logits for m in (kept[0], system.tuned.model, tiny_lm.model))
+    torch.testing.assert_close(merged, apart, rtol=1e-4, atol=1e-5)
+    assert (merged - bare).abs().max() > 1e-3
+
+
+def test_few_facts_are_trained_on_for_as_many_steps_as_joint_training_takes(
+    tiny_lm: FrozenLM, facts: pl.DataFrame
+) -> None:
+    assert LEAST_STEPS == FitConfig().steps == TunedLM.least_steps == ProxyTuning.least_steps
+    system = FullFineTuning(tiny_lm)
+    system.epochs, system.least_steps, system.train_batch_size = 3, 5, 9
+    system.ingest(facts)
+    assert system.history["steps"] == 5
+    system.epochs = 7
+    system.ingest(facts)
+    assert system.history["steps"] == 7
 
 
 def test_the_same_seed_gives_the_same_model(system: TunedLM, facts: pl.DataFrame) -> None:

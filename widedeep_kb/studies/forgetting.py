@@ -17,6 +17,7 @@ from widedeep_kb.lm import FrozenLM
 from widedeep_kb.metrics import bootstrap_interval, clean_prediction
 from widedeep_kb.studies.evaluate import predict
 from widedeep_kb.systems.closed_book import ClosedBook
+from widedeep_kb.systems.memory import MemorySystem
 from widedeep_kb.systems.prompted import PromptedSystem
 from widedeep_kb.systems.prompts import Context, PromptFormat, Shot
 from widedeep_kb.systems.protocol import Altering, System, ToldSystem
@@ -51,6 +52,8 @@ class Forgetting:
         share_changed: of them, whose answer is not that of the bare LLM in the same prompt format; None without an LLM.
         changed_interval: its 95 % interval.
         f1_bare, f1: SQuAD token F1 of the bare LLM's answers and of the system's.
+        f1_drop: share of the bare LLM's F1 that is lost, below 0 where it rose, as Lin et al. 2025 (arXiv 2510.15103)
+            report it of NaturalQuestions; None where there was none to lose.
         perplexity_bare, perplexity: a token, on the texts; both are the same where the LLM is the frozen one.
     """
 
@@ -60,6 +63,7 @@ class Forgetting:
     changed_interval: tuple[float, float] | None = None
     f1_bare: float | None = None
     f1: float | None = None
+    f1_drop: float | None = None
     perplexity_bare: float | None = None
     perplexity: float | None = None
 
@@ -80,14 +84,15 @@ def forgetting(system: System, probes: Probes, *, batch_size: int = 64) -> Forge
     }
     if lm is None:
         return Forgetting(**found)
-    bare = predict(_bare(system, lm), probes.questions, batch_size=batch_size)
+    bare = predict(bare_llm_of(system, lm), probes.questions, batch_size=batch_size)
     changed = [
         float(clean_prediction(one) != clean_prediction(other))
         for one, other in zip(theirs["prediction"], bare["prediction"], strict=True)
     ]
     interval = bootstrap_interval(changed)
     found |= {"share_changed": interval.mean, "changed_interval": (interval.low, interval.high)}
-    found |= {"f1_bare": float(bare["f1"].mean())}
+    f1_bare = float(bare["f1"].mean())
+    found |= {"f1_bare": f1_bare, "f1_drop": (f1_bare - found["f1"]) / f1_bare if f1_bare > 0 else None}
     if probes.texts and isinstance(system, Altering):
         found |= dict(zip(("perplexity_bare", "perplexity"), _perplexities(system, lm, probes.texts), strict=True))
     return Forgetting(**found)
@@ -103,9 +108,13 @@ def default_texts(*, num_texts: int = 32, num_words: int = 120) -> tuple[str, ..
     return tuple(texts[:num_texts])
 
 
-def _bare(system: System, lm: FrozenLM) -> ClosedBook:
-    """The bare LLM in the prompt format of a system, with its worked examples but for their facts."""
-    options = {"max_new_tokens": getattr(system, "max_new_tokens", 32)}
+def bare_llm_of(system: System, lm: FrozenLM) -> ClosedBook:
+    """The bare LLM in the prompt format of a system, with its worked examples but for their facts.
+
+    It is asked in the same batches too: in others a GPU rounds otherwise, and a few answers differ for that alone.
+    """
+    batch_size = system.options.batch_size if isinstance(system, MemorySystem) else getattr(system, "batch_size", 32)
+    options = {"max_new_tokens": getattr(system, "max_new_tokens", 32), "batch_size": batch_size}
     if not isinstance(system, PromptedSystem):
         return ClosedBook(lm, prompt_format=PromptFormat(num_shots=0, is_chat=False), **options)
     shots = [Shot(shot.question, shot.answer, Context(), shot.fact_id) for shot in system.shots]

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
+import torch
 
 from widedeep_kb.metrics import bootstrap_interval, clean_prediction, exact_match
 from widedeep_kb.schema import facts_from_records
@@ -26,10 +28,12 @@ class UpdateCost:
     Attributes:
         num_changed: facts whose value was changed, each to the value of another fact of its relation.
         is_whole: all facts were taken in again, because the system knows no other way.
-        seconds: of taking in the change; `answer_ms`: of the first answer behind it.
+        seconds: of taking in the change, by a system that was answering questions just before; the GPU is waited for.
+        answer_ms: of the first answer behind it, to a question that was asked before the change as well.
         share_right: of the questions about changed facts, that got the new value (exact match).
         share_stale: that still got the former one.
-        num_others, share_moved: questions about other facts, and the share of their answers that changed.
+        num_others, share_moved: questions that no changed fact answers, drawn from all of them, and the share of their
+            answers that changed; both times they are asked in the same batches.
         moved_interval: its 95 % interval.
     """
 
@@ -53,7 +57,7 @@ def update_cost(
         system: has `facts`.
         facts: a frame in `FACT_SCHEMA`.
         questions: in `QUESTION_SCHEMA`.
-        answers: the system's to them, in `PREDICTION_SCHEMA`.
+        answers: the system's to those that may be asked again to see what else moved, in `PREDICTION_SCHEMA`.
         num_changed: at most so many.
         seed: of the choice.
     """
@@ -63,22 +67,20 @@ def update_cost(
     new_values = dict(zip(former_ids, changed["object"].to_list(), strict=True))
     is_about = pl.col("fact_id").is_in(former_ids)
     asked = questions.filter(is_about).unique("fact_id", keep="first", maintain_order=True)
-    others = answers.filter(~pl.col("fact_id").fill_null("").is_in(former_ids)).head(_NUM_OTHERS)
-    began = time.perf_counter()
-    is_whole = not isinstance(system, Updatable)
+    others = _others(answers.select(*questions.columns), former_ids, seed=seed)
+    before = predict(system, others) if others.height else None
+    first, is_whole = asked["question"].to_list()[:1], not isinstance(system, Updatable)
+    system.generate(first)  # what is made on a first question of its size is there
     if is_whole:
-        system.ingest(pl.concat([facts.filter(~is_about), changed]))
+        whole = pl.concat([facts.filter(~is_about), changed])
+        seconds = _seconds(lambda: system.ingest(whole))
     else:
-        system.update(changed)
-    seconds = time.perf_counter() - began
-    began = time.perf_counter()
-    system.generate(asked["question"].to_list()[:1])
-    answer_ms = 1000 * (time.perf_counter() - began)
+        seconds = _seconds(lambda: system.update(changed))
+    answer_ms = 1000 * _seconds(lambda: system.generate(first))
     given = asked.with_columns(answers=pl.col("fact_id").replace_strict(new_values).reshape((-1, 1)).arr.to_list())
     told = predict(system, given)
     stale = _share_stale(told, asked)
-    again = predict(system, others.select(*questions.columns)) if others.height else None
-    moved = None if again is None else bootstrap_interval(_moved(others, again))
+    moved = None if before is None else bootstrap_interval(_moved(before, predict(system, others)))
     return UpdateCost(
         num_changed=changed.height,
         is_whole=is_whole,
@@ -119,6 +121,27 @@ def draw_changes(
             kept = {name: fact[name] for name in fact if name not in ("fact_id", "statement", "object_aliases")}
             records.append({**kept, "object": rng.choice(free)})
     return facts_from_records(records) if records else facts.clear(), former
+
+
+def _others(questions: pl.DataFrame, changed_ids: list[str], *, seed: int) -> pl.DataFrame:
+    """At most `_NUM_OTHERS` questions, drawn from those that no changed fact answers, alone or with others."""
+    is_about = pl.col("fact_id").str.split(" ").list.eval(pl.element().is_in(changed_ids)).list.any()
+    others = questions.filter(~is_about.fill_null(value=False))
+    return others.sample(min(_NUM_OTHERS, others.height), shuffle=True, seed=seed)
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    """Seconds that something takes, until the GPU is done with it."""
+    _finish()
+    began = time.perf_counter()
+    act()
+    _finish()
+    return time.perf_counter() - began
+
+
+def _finish() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def _share_stale(told: pl.DataFrame, asked: pl.DataFrame) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from widedeep_kb.likelihood import right_pad
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.systems.nearest_index import NearestIndex
 
@@ -38,14 +39,6 @@ def feed_forward_inputs(lm: FrozenLM) -> Iterator[list[Tensor]]:
         yield states
     finally:
         handle.remove()
-
-
-def right_pad(rows: Sequence[Sequence[int]], *, pad_id: int) -> tuple[Tensor, Tensor]:
-    """`input_ids` and `attention_mask`, int64 [B, T]; with the padding behind, absolute positions need no mention."""
-    tensors = [torch.tensor(row, dtype=torch.int64) for row in rows]
-    ids = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=pad_id)
-    mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in tensors], batch_first=True)
-    return ids, mask
 
 
 @torch.inference_mode()
@@ -84,16 +77,23 @@ class Datastore:
     def __init__(self, states: np.ndarray, tokens: np.ndarray, *, device: str | torch.device) -> None:
         assert len(states) == len(tokens), "an entry is a state and a token"
         self.index = NearestIndex(states, metric="l2", device=device)
-        self.tokens = torch.from_numpy(tokens)
+        self.tokens = torch.from_numpy(tokens).to(device)
 
     def __len__(self) -> int:
-        """Entries held."""
+        """Entries that can be found."""
         return len(self.index)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of the index and of the tokens."""
         return self.index.size_bytes + self.tokens.nbytes
+
+    def replace(self, places: np.ndarray, states: np.ndarray, tokens: np.ndarray) -> None:
+        """Remove the entries at int64 `places`, and add others behind all there were."""
+        assert len(states) == len(tokens), "an entry is a state and a token"
+        self.index.remove(places)
+        self.index.add(states)
+        self.tokens = torch.cat([self.tokens, torch.from_numpy(tokens).to(self.tokens.device)])
 
     def neighbours(self, queries: Tensor, *, top_k: int, temperature: float) -> tuple[Tensor, Tensor]:
         """Weights, float32 [Q, K], that sum to 1, and tokens, int64 [Q, K], of the nearest entries.
@@ -105,7 +105,6 @@ class Datastore:
             top_k: most neighbours.
             temperature: above 0.
         """
-        found = self.index.search(queries.float().cpu().numpy(), top_k=min(top_k, len(self)))
-        distances = torch.from_numpy(found.scores).to(queries.device)
-        tokens = self.tokens[torch.from_numpy(found.indices).clamp(min=0)].to(queries.device)
-        return torch.softmax(-distances / temperature, dim=1), tokens  # what is missing is infinitely far
+        found = self.index.search(queries, top_k=min(top_k, len(self)))
+        tokens = self.tokens[found.indices.clamp(min=0).to(self.tokens.device)].to(queries.device)
+        return torch.softmax(-found.scores / temperature, dim=1), tokens  # what is missing is infinitely far

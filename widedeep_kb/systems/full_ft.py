@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from torch import nn
 from transformers import PreTrainedModel
 
 from widedeep_kb.systems.tuned import TunedLM, copy_of
@@ -13,7 +12,7 @@ from widedeep_kb.systems.tuned import TunedLM, copy_of
 class FullFineTuning(TunedLM):
     """A copy of the LLM, trained as a whole."""
 
-    lr = 3e-5
+    lr = 1e-4
 
     def new_model(self) -> PreTrainedModel:
         """A copy of the LLM."""
@@ -21,8 +20,4 @@ class FullFineTuning(TunedLM):
 
     def settings(self) -> Sequence[Mapping[str, object]]:
         """Learning rates."""
-        return ({"lr": 3e-5}, {"lr": 1e-5}, {"lr": 1e-4})
-
-    def own_parameters(self) -> list[nn.Parameter]:
-        """All weights."""
-        return list(self.tuned.model.parameters())
+        return ({"lr": 1e-4}, {"lr": 3e-5}, {"lr": 3e-4}, {"lr": 1e-5})

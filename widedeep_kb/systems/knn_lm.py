@@ -12,18 +12,21 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from widedeep_kb.likelihood import right_pad
 from widedeep_kb.lm import FrozenLM, Generation
 from widedeep_kb.phrasings import frames
 from widedeep_kb.schema import statement_prefix
 from widedeep_kb.systems.closed_book import ClosedBook
-from widedeep_kb.systems.datastore import Datastore, continuation_states, feed_forward_inputs, right_pad
+from widedeep_kb.systems.datastore import Datastore, continuation_states, feed_forward_inputs
 from widedeep_kb.systems.prompts import DEFAULT_FORMAT, Context, PromptFormat, Shot, build_prompt
 
+_READ_AT_ONCE = 256  # texts
 _PLAIN = PromptFormat(num_shots=0, is_chat=False)
 
 
@@ -57,7 +60,8 @@ SWEEP = (
     Mixture(),  # the paper on Wikipedia
     Mixture(share=0.65),  # the paper on a domain that the LLM was not trained on
     Mixture(share=0.9),
-    Mixture(share=0.9, temperature=10.0, num_neighbours=8),  # as in nearest-neighbour translation (arXiv 2010.00710)
+    Mixture(share=0.8, temperature=10.0, num_neighbours=8),  # as nearest-neighbour translation (arXiv 2105.13022)
+    Mixture(share=0.8, temperature=100.0, num_neighbours=16),
 )
 
 
@@ -91,11 +95,19 @@ class KNNLM(ClosedBook):
 
     def ingest(self, facts: pl.DataFrame) -> None:
         """Take in facts, a frame in `FACT_SCHEMA`; a second call replaces the first."""
-        heads, tails = self._texts(facts)
-        states, tokens = continuation_states(
-            self.lm, self.lm.encode(heads), self.lm.encode(tails), batch_size=4 * self.batch_size
-        )
+        states, tokens, counts = self._entries(facts)
         self._store = Datastore(states, tokens, device=self.lm.device)
+        self._spans = _spans(facts, counts, first=0)
+
+    def update(self, facts: pl.DataFrame) -> None:
+        """Replace the values of the properties in `facts`, a frame in `FACT_SCHEMA`: only these are read."""
+        states, tokens, counts = self._entries(facts)
+        is_new = {"on": ["subject_id", "relation"], "maintain_order": "left"}
+        gone = self._spans.join(facts, how="semi", **is_new).select("first", "count").rows()
+        new = _spans(facts, counts, first=self._store.index.num_places)
+        places = [np.arange(first, first + count) for first, count in gone]
+        self._store.replace(np.concatenate([np.zeros(0, np.int64), *places]), states, tokens)
+        self._spans = pl.concat([self._spans.join(facts, how="anti", **is_new), new])
 
     def settings(self) -> Sequence[Mapping[str, object]]:
         """Mixtures tried."""
@@ -117,14 +129,22 @@ class KNNLM(ClosedBook):
         """Bytes of the datastore; the facts' text is not needed to answer."""
         return self._store.size_bytes
 
+    def _entries(self, facts: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """States and tokens of the entries of facts, in order, and the number of entries of each fact."""
+        heads, tails = self._texts(facts)
+        encoded = self.lm.encode(tails)
+        states, tokens = continuation_states(self.lm, self.lm.encode(heads), encoded, batch_size=_READ_AT_ONCE)
+        lengths = np.array([len(tail) for tail in encoded], dtype=np.int64)
+        return states, tokens, lengths.reshape(facts.height, 1 + self.num_questions).sum(axis=1)
+
     def _texts(self, facts: pl.DataFrame) -> tuple[list[str], list[str]]:
         """Of each fact its sentence and questions, each cut before the value, and the value with what ends it."""
-        rng, questions = random.Random(self.seed), frames("trained", "question")
+        questions = frames("trained", "question")
         heads, tails = [], []
-        for fact in facts.select("subject", "relation", "object", "statement").iter_rows(named=True):
+        for fact in facts.select("fact_id", "subject", "relation", "object", "statement").iter_rows(named=True):
             heads.append(statement_prefix(fact))
             tails.append(f" {fact['object']}.")
-            for frame in rng.sample(questions, self.num_questions):
+            for frame in random.Random(f"{self.seed} {fact['fact_id']}").sample(questions, self.num_questions):
                 question = frame.render(fact["subject"], fact["relation"])
                 heads.append(build_prompt(self.lm, question, context=Context(), shots=(), prompt_format=_PLAIN))
                 tails.append(f" {fact['object']}\n")
@@ -179,6 +199,12 @@ class KNNLM(ClosedBook):
         weights, tokens = self._store.neighbours(states, top_k=mixture.num_neighbours, temperature=mixture.temperature)
         by_neighbours = torch.where(tokens == targets[:, None], weights, 0.0).sum(dim=1).log()
         return torch.logaddexp(math.log(mixture.share) + by_neighbours, math.log1p(-mixture.share) + by_lm)
+
+
+def _spans(facts: pl.DataFrame, counts: np.ndarray, *, first: int) -> pl.DataFrame:
+    """Of each fact its property, the place of its first entry and their number; the first of all is at `first`."""
+    counted = facts.select("subject_id", "relation", count=pl.Series(counts, dtype=pl.Int64))
+    return counted.with_columns(first=first + pl.col("count").cum_sum() - pl.col("count"))
 
 
 class _Interpolation(LogitsProcessor):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -78,6 +78,19 @@ class Updatable(System, Protocol):
 
     def update(self, facts: pl.DataFrame) -> None:
         """Replace the values of the properties in `facts`, a frame in `FACT_SCHEMA`."""
+
+
+@runtime_checkable
+class Practising(System, Protocol):
+    """A system that learns from practice: it tries questions and is told right or wrong, nothing else."""
+
+    def practise(self, questions: Sequence[str], is_right: Callable[[int, str], bool]) -> None:
+        """Try questions, behind `ingest`.
+
+        Args:
+            questions: raw texts, none of them in the test.
+            is_right: whether a text answers the question at a place of `questions`.
+        """
 
 
 @runtime_checkable

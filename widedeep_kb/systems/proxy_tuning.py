@@ -25,7 +25,10 @@ from widedeep_kb.phrasings import ask_prompt
 from widedeep_kb.systems.protocol import Answer
 from widedeep_kb.systems.small_copy import heal, pruned, tuned_copy
 from widedeep_kb.systems.training_texts import training_texts
-from widedeep_kb.systems.tuned import train
+from widedeep_kb.systems.tuned import LEAST_STEPS, in_dtype_of, train
+
+_LEAST = 0.01  # seconds of training, which are one step
+_TEXTS_AT_ONCE = 8  # whole texts, each of whose tokens has three models' logits over the vocabulary
 
 
 class Shift(LogitsProcessor):
@@ -86,20 +89,24 @@ class ProxyTuning:
     Args:
         lm: the frozen LLM.
         seed: of healing and training.
-        max_seconds: that healing (once) and training may take, half each; None = all of their steps.
+        max_seconds: that healing (once, half of it at most) and training may take; None = all of their steps.
         max_new_tokens: most tokens of an answer.
         batch_size: prompts in one call of the LLM.
 
     Attributes:
-        alpha, lr, top_k, every, epochs: `use` sets them; each `every`-th layer is in the small models.
+        alpha, lr, top_k: `use` sets them.
+        every: each `every`-th layer is in the small models.
+        epochs, least_steps, train_batch_size: of the training, as in `TunedLM`.
+        healing_steps: most steps of healing.
         history: of healing and of training.
     """
 
     alpha: float = 1.0
-    lr: float = 1e-4
+    lr: float = 3e-4
     top_k: int | None = None
     every: int = 3
     epochs: int = 20
+    least_steps: int = LEAST_STEPS
     train_batch_size: int = 32
     healing_steps: int = 300
 
@@ -120,26 +127,27 @@ class ProxyTuning:
 
     def ingest(self, facts: pl.DataFrame) -> None:
         """Heal the small model, if that is still to be done, and tune a copy of it on facts."""
-        half = None if self.max_seconds is None else self.max_seconds / 2
-        self.tuned = None  # makes room for the new one
+        started, self.tuned = time.perf_counter(), None  # makes room for the new one
         if self.untuned is None:
             small = pruned(self.lm, every=self.every)
+            half = None if self.max_seconds is None else self.max_seconds / 2
             self.history["healing"] = heal(
                 small, self.lm, seed=self.seed, num_steps=self.healing_steps, max_seconds=half
             )
-            self.untuned = small.requires_grad_(False)
+            self.untuned = in_dtype_of(self.lm, small.requires_grad_(False))
         torch.manual_seed(self.seed)
         model = tuned_copy(self.untuned)
+        left = None if self.max_seconds is None else max(_LEAST, self.max_seconds - (time.perf_counter() - started))
         self.history["training"] = train(
             model,
             self.lm,
             training_texts(facts, seed=self.seed),
             lr=self.lr,
-            num_steps=max(1, math.ceil(self.epochs * facts.height / self.train_batch_size)),
+            num_steps=max(self.least_steps, math.ceil(self.epochs * facts.height / self.train_batch_size)),
             batch_size=self.train_batch_size,
-            max_seconds=half,
+            max_seconds=left,
         )
-        self.tuned = model.requires_grad_(False)
+        self.tuned = in_dtype_of(self.lm, model.requires_grad_(False))
 
     def generate(self, questions: Sequence[str]) -> list[Answer]:
         """Answer questions, one answer each, in order."""
@@ -159,20 +167,22 @@ class ProxyTuning:
     def loglikelihood(self, questions: Sequence[str], continuations: Sequence[str]) -> list[float]:
         """Natural log-probability of answering each question by the continuation given for it."""
         heads = self.lm.encode([ask_prompt(question) for question in questions])
-        return self._scored(heads, self.lm.encode([f" {text}" for text in continuations]))
+        tails = self.lm.encode([f" {text}" for text in continuations])
+        return self._scored(heads, tails, batch_size=self.batch_size)
 
     def text_loglikelihood(self, texts: Sequence[str]) -> list[float]:
         """Natural log-probability of each text behind its first token."""
         rows = self.lm.encode(texts)
-        return self._scored([row[:1] for row in rows], [row[1:] for row in rows])
+        return self._scored([row[:1] for row in rows], [row[1:] for row in rows], batch_size=_TEXTS_AT_ONCE)
 
     def settings(self) -> Sequence[Mapping[str, object]]:
         """Learning rates of the small model, weights of its difference, and the black-box mode."""
         return (
-            {"lr": 1e-4, "alpha": 1.0, "top_k": None},
-            {"lr": 1e-4, "alpha": 1.5, "top_k": None},
             {"lr": 3e-4, "alpha": 1.0, "top_k": None},
+            {"lr": 3e-4, "alpha": 1.5, "top_k": None},
             {"lr": 3e-4, "alpha": 1.0, "top_k": 100},
+            {"lr": 1e-4, "alpha": 1.0, "top_k": None},
+            {"lr": 1e-3, "alpha": 1.0, "top_k": None},
         )
 
     def use(self, setting: Mapping[str, object]) -> bool:
@@ -204,7 +214,9 @@ class ProxyTuning:
         )
         return [answer_tokens(lm, row) for row in output[:, ids.shape[1] :].tolist()]
 
-    def _scored(self, heads: Sequence[Sequence[int]], tails: Sequence[Sequence[int]]) -> list[float]:
+    def _scored(
+        self, heads: Sequence[Sequence[int]], tails: Sequence[Sequence[int]], *, batch_size: int
+    ) -> list[float]:
         def logits(ids: Tensor, mask: Tensor) -> Tensor:
             models = (self.lm.model, self.tuned, self.untuned)
             found = [model(input_ids=ids, attention_mask=mask, use_cache=False).logits for model in models]
@@ -212,8 +224,8 @@ class ProxyTuning:
 
         order = sorted(range(len(heads)), key=lambda i: len(heads[i]) + len(tails[i]))
         found: dict[int, float] = {}
-        for first in range(0, len(order), self.batch_size):
-            chosen = order[first : first + self.batch_size]
+        for first in range(0, len(order), batch_size):
+            chosen = order[first : first + batch_size]
             sums = row_loglikelihoods(self.lm, [heads[i] for i in chosen], [tails[i] for i in chosen], logits=logits)
             found.update(zip(chosen, sums, strict=True))
         return [found[i] for i in range(len(heads))]

@@ -34,8 +34,12 @@ SYSTEMS: dict[str, Entry] = {
     "wide": Entry("widedeep_kb.systems.wide:Wide", has_lm=True),
     "deep": Entry("widedeep_kb.systems.wide_deep:Deep", has_lm=True, is_trained=True),
     "wide_deep": Entry("widedeep_kb.systems.wide_deep:WideDeep", has_lm=True, is_trained=True),
+    "wide_deep_ensemble": Entry(
+        "widedeep_kb.systems.wide_deep_ensemble:WideDeepEnsemble", has_lm=True, is_trained=True
+    ),
     "wide_deep_rag": Entry("widedeep_kb.systems.wide_deep_rag:WideDeepRAG", has_lm=True, is_trained=True),
     "key_rag": Entry("widedeep_kb.systems.key_rag:KeyRAG", has_lm=True),
+    "reflexion": Entry("widedeep_kb.systems.reflexion:Reflexion", has_lm=True),
     "bm25": Entry("widedeep_kb.systems.bm25_rag:BM25RAG", has_lm=True),
     "dense_rag": Entry("widedeep_kb.systems.dense_rag:DenseRAG", has_lm=True),
     "hybrid_rag": Entry("widedeep_kb.systems.hybrid_rag:HybridRAG", has_lm=True),
@@ -43,6 +47,7 @@ SYSTEMS: dict[str, Entry] = {
     "lora": Entry("widedeep_kb.systems.lora:Lora", has_lm=True, is_trained=True),
     "full_ft": Entry("widedeep_kb.systems.full_ft:FullFineTuning", has_lm=True, is_trained=True),
     "proxy_tuning": Entry("widedeep_kb.systems.proxy_tuning:ProxyTuning", has_lm=True, is_trained=True),
+    "memo": Entry("widedeep_kb.systems.memo:MeMo", has_lm=True, is_trained=True),
     "lookup": Entry("widedeep_kb.systems.lookup:Lookup", has_lm=False),
     "lookup_twice": Entry("widedeep_kb.systems.lookup_twice:LookupTwice", has_lm=False),
     "lookup_vectors": Entry("widedeep_kb.systems.lookup:LookupVectors", has_lm=True),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.systems.prompted import PromptedSystem
-from widedeep_kb.systems.prompts import DEFAULT_FORMAT, Context, PromptFormat, Shot, fact_sentence
+from widedeep_kb.systems.prompts import DEFAULT_FORMAT, Context, PromptFormat, Shot, build_prompt, fact_sentence
 from widedeep_kb.systems.ranker import Ranker
 
 TOP_KS = (3, 1, 8)
@@ -16,12 +17,13 @@ TOP_KS = (3, 1, 8)
 
 
 class RetrievedText(PromptedSystem):
-    """The best `top_k` facts by a ranker of sentences, the best first.
+    """The best `top_k` facts by a ranker of sentences.
 
     Args:
         lm: the frozen LLM.
         ranker: of the facts' sentences, without any yet.
         top_k: facts in a prompt.
+        is_best_last: the best fact stands next to the question, not first; evidence is given best first all the same.
         prompt_format, shots, max_new_tokens, batch_size: as in `PromptedSystem`.
 
     Raises:
@@ -34,6 +36,7 @@ class RetrievedText(PromptedSystem):
         ranker: Ranker,
         *,
         top_k: int = TOP_KS[0],
+        is_best_last: bool = False,
         prompt_format: PromptFormat = DEFAULT_FORMAT,
         shots: Sequence[Shot] = (),
         max_new_tokens: int = 32,
@@ -44,7 +47,7 @@ class RetrievedText(PromptedSystem):
         )
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
-        self.ranker, self.top_k = ranker, top_k
+        self.ranker, self.top_k, self.is_best_last = ranker, top_k, is_best_last
 
     def ingest(self, facts: pl.DataFrame) -> None:
         """Take in facts, a frame in `FACT_SCHEMA`; a second call replaces the first."""
@@ -63,22 +66,36 @@ class RetrievedText(PromptedSystem):
         ]
 
     def settings(self) -> Sequence[Mapping[str, object]]:
-        """Numbers of facts in the prompt."""
-        return [{"top_k": top_k} for top_k in TOP_KS]
+        """Numbers of facts in the prompt, and for several the other order too."""
+        first = [{"top_k": top_k, "best": "first"} for top_k in TOP_KS]
+        return [*first, *({**setting, "best": "last"} for setting in first if setting["top_k"] > 1)]
 
     def use(self, setting: Mapping[str, object]) -> bool:
         """Take a setting; the facts need not be ingested again."""
-        self.top_k = int(setting["top_k"])
+        self.top_k, self.is_best_last = int(setting["top_k"]), setting["best"] == "last"
         return False
 
     def size_bytes(self) -> int:
         """Bytes of the facts' sentences and of what ranks them."""
         return sum(len(sentence.encode()) for sentence in self._sentences) + self.ranker.size_bytes
 
+    def _prompt(self, question: str, context: Context) -> str:
+        if not self.is_best_last:
+            return super()._prompt(question, context)
+        shots = [replace(shot, context=_reversed(shot.context)) for shot in self.shots]
+        return build_prompt(
+            self.lm, question, context=_reversed(context), shots=shots, prompt_format=self.prompt_format
+        )
+
     def _take(self, facts: pl.DataFrame) -> None:
         self._facts = facts
         self._sentences, self._fact_ids = facts["sentence"].to_list(), facts["fact_id"].to_list()
         self.ranker.index(self._sentences)
+
+
+def _reversed(context: Context) -> Context:
+    """The same facts in the other order."""
+    return Context(context.statements[::-1], context.fact_ids[::-1])
 
 
 def _with_sentences(facts: pl.DataFrame) -> pl.DataFrame:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from widedeep_kb.likelihood import right_pad
-from widedeep_kb.lm import FrozenLM, decoder_layers, left_pad
+from widedeep_kb.lm import FrozenLM, decoder_layers, end_ids, left_pad
 from widedeep_kb.phrasings import ask_prompt
-from widedeep_kb.systems.tuned import copy_of, schedule
+from widedeep_kb.systems.tuned import copy_of, in_float32, schedule
 from widedeep_kb.word_statistics import common_words
 
 _NUM_PROMPTS = 512
@@ -118,27 +118,28 @@ def heal(
 def sampled_texts(
     lm: FrozenLM, *, seed: int, batch_size: int = 32, max_seconds: float | None = None
 ) -> list[list[int]]:
-    """Token rows that the LLM writes behind questions about common words, the questions included."""
-    started, found = time.perf_counter(), []
-    state = torch.get_rng_state()
-    torch.manual_seed(seed)
-    for prompts in _prompts(batch_size):
-        ids, mask = left_pad(lm.encode(prompts), pad_id=lm.tokenizer.pad_token_id)
-        ids, mask = ids.to(lm.device), mask.to(lm.device)
-        written = lm.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            do_sample=True,
-            temperature=1.0,
-            top_k=0,
-            max_new_tokens=_NEW_TOKENS,
-            pad_token_id=lm.tokenizer.pad_token_id,
-        )
-        for row, width in zip(written.tolist(), mask.sum(1).tolist(), strict=True):
-            found.append(row[ids.shape[1] - width :])
-        if max_seconds is not None and time.perf_counter() - started > max_seconds:
-            break
-    torch.set_rng_state(state)
+    """Token rows that the LLM writes behind questions about common words: the question, and no more than its end."""
+    started, found, ends = time.perf_counter(), [], set(end_ids(lm))
+    with torch.random.fork_rng(devices=[lm.device] if lm.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        for prompts in _prompts(batch_size):
+            rows = lm.encode(prompts)
+            ids, mask = (part.to(lm.device) for part in left_pad(rows, pad_id=lm.tokenizer.pad_token_id))
+            written = lm.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                max_new_tokens=_NEW_TOKENS,
+                eos_token_id=list(ends),
+                pad_token_id=lm.tokenizer.pad_token_id,
+            )
+            for row, new in zip(rows, written[:, ids.shape[1] :].tolist(), strict=True):
+                end = next((i + 1 for i, token in enumerate(new) if token in ends), len(new))
+                found.append([*row, *new[:end]])
+            if max_seconds is not None and time.perf_counter() - started > max_seconds:
+                break
     return found
 
 
@@ -151,5 +152,5 @@ def _prompts(batch_size: int) -> Iterator[Sequence[str]]:
 
 
 def tuned_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy of a small model, ready to be trained."""
-    return copy.deepcopy(model).requires_grad_(True)
+    """A float32 copy of a small model, ready to be trained."""
+    return in_float32(copy.deepcopy(model)).requires_grad_(True)

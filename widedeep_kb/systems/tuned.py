@@ -25,6 +25,8 @@ from widedeep_kb.systems.protocol import Answer
 from widedeep_kb.systems.training_texts import TrainingText, training_texts
 
 IGNORED = -100  # a place without a loss
+LEAST_STEPS = 400
+"""As many as joint training takes (`FitConfig.steps`), however few the facts."""
 _WARM_UP = 0.05  # of the training
 _FLOOR = 0.05  # of the learning rate, at the end
 _SHOWN = 10  # first and last steps whose mean loss is noted
@@ -41,11 +43,13 @@ class TunedLM(ABC):
         batch_size: prompts in one call of the LLM.
 
     Attributes:
-        epochs, train_batch_size, lr: of the training; `use` sets them.
+        epochs, least_steps, train_batch_size, lr: of the training, which goes on for the more of `epochs` passes over
+            the facts and `least_steps` steps; `use` sets them.
         history: steps, seconds, first and last losses of the last training.
     """
 
-    epochs: int = 10
+    epochs: int = 20
+    least_steps: int = LEAST_STEPS
     train_batch_size: int = 32
     lr: float
 
@@ -61,11 +65,16 @@ class TunedLM(ABC):
         self.lm, self.seed, self.max_seconds = lm, seed, max_seconds
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
         self.tuned: FrozenLM | None = None
+        self.num_trained = 0  # weights
         self.history: dict[str, float] = {}
 
     @abstractmethod
     def new_model(self) -> PreTrainedModel:
         """A model of its own, ready to be trained: what may change requires a gradient."""
+
+    def merged(self, model: PreTrainedModel) -> PreTrainedModel:
+        """A trained model as it is put to use: of as many layers as the LLM's own."""
+        return model
 
     def ingest(self, facts: pl.DataFrame) -> None:
         """Train on facts, a frame in `FACT_SCHEMA`, starting from the frozen LLM."""
@@ -77,10 +86,12 @@ class TunedLM(ABC):
             self.lm,
             training_texts(facts, seed=self.seed),
             lr=self.lr,
-            num_steps=max(1, math.ceil(self.epochs * facts.height / self.train_batch_size)),
+            num_steps=max(self.least_steps, math.ceil(self.epochs * facts.height / self.train_batch_size)),
             batch_size=self.train_batch_size,
             max_seconds=self.max_seconds,
         )
+        self.num_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        model = in_dtype_of(self.lm, self.merged(model))
         self.tuned = FrozenLM(model, self.lm.tokenizer, identity=self.lm.identity)
 
     def generate(self, questions: Sequence[str]) -> list[Answer]:
@@ -105,7 +116,7 @@ class TunedLM(ABC):
 
     def text_loglikelihood(self, texts: Sequence[str]) -> list[float]:
         """Natural log-probability of each text behind its first token."""
-        return text_loglikelihood(self.tuned, texts, batch_size=self.batch_size)
+        return text_loglikelihood(self.tuned, texts)
 
     def use(self, setting: Mapping[str, object]) -> bool:
         """Take attributes of the training; it is done anew."""
@@ -114,19 +125,30 @@ class TunedLM(ABC):
         return True
 
     def size_bytes(self) -> int:
-        """Bytes of what is not in the frozen LLM."""
-        return sum(p.numel() * p.element_size() for p in self.own_parameters())
-
-    @abstractmethod
-    def own_parameters(self) -> list[nn.Parameter]:
-        """What was trained."""
+        """Bytes of what is not in the frozen LLM: all that was trained, in the LLM's own precision."""
+        return self.num_trained * self.lm.embedding_weight.element_size()
 
 
 def copy_of(lm: FrozenLM) -> PreTrainedModel:
     """A copy of the LLM's model whose weights may be trained: float32, so that small steps are not lost."""
     hooks = {name: module._forward_hooks for name, module in lm.model.named_modules() if module._forward_hooks}
     assert not any(hooks.values()), "an LLM that another system has its hooks on cannot be copied"
-    return copy.deepcopy(lm.model).float()
+    return in_float32(copy.deepcopy(lm.model))
+
+
+def in_float32(model: PreTrainedModel) -> PreTrainedModel:
+    """`model` with float32 weights, also one from a GGUF file, whose own `float` refuses."""
+    return nn.Module.float(model)
+
+
+def in_dtype_of(lm: FrozenLM, model: PreTrainedModel) -> PreTrainedModel:
+    """`model` in the LLM's own precision, so that it answers as fast and in as few bytes as the LLM.
+
+    Buffers stay as they are: the frequencies of rotary positions are float32 in a bfloat16 LLM too.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(lm.embedding_weight.dtype)
+    return model
 
 
 def train(

@@ -6,11 +6,15 @@ facts that no test question asks for (`questions_from_facts`).
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
+from rich.console import Console
+from rich.progress import track
 
 from widedeep_kb.metrics import exact_match
 from widedeep_kb.schema import QUESTION_SCHEMA
@@ -27,11 +31,13 @@ class FormatChoice:
         best: the format with the highest exact match; the earlier one where two are equal.
         exact_match: of every format tried, by its name.
         num_questions: scored for each format.
+        num_skipped: formats not tried, for lack of time.
     """
 
     best: PromptFormat
     exact_match: dict[str, float]
     num_questions: int
+    num_skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,40 +102,62 @@ def make_shots(questions: pl.DataFrame) -> tuple[Shot, ...]:
     )
 
 
+def take_shots(system: PromptedSystem, dev_questions: pl.DataFrame, *, num_shots: int, seed: int = 0) -> pl.DataFrame:
+    """Give `system`, which has its facts, the first development questions after shuffling as worked examples.
+
+    Returns:
+        The other questions.
+
+    Raises:
+        ValueError: no question is left.
+    """
+    if dev_questions.height <= num_shots:
+        raise ValueError(f"{dev_questions.height} development questions cannot give {num_shots} shots and a score")
+    order = list(range(dev_questions.height))
+    random.Random(seed).shuffle(order)
+    system.shots = system.with_contexts(make_shots(dev_questions[order[:num_shots]]))
+    return dev_questions[order[num_shots:]]
+
+
 def tune_format(
     system: PromptedSystem,
     dev_questions: pl.DataFrame,
     *,
     formats: Sequence[PromptFormat] = PROMPT_FORMATS,
     seed: int = 0,
+    max_seconds: float = math.inf,
 ) -> FormatChoice:
     """Give `system` the format with the highest exact match on development questions, and its shots.
 
-    The first questions, after shuffling, become the shots; the others are scored.
+    The first questions, after shuffling, become the shots; the others are scored. Shows a progress bar on stderr.
 
     Args:
         system: has its facts already; its `shots` and `prompt_format` are replaced.
         dev_questions: a frame in `QUESTION_SCHEMA`, apart from the test.
         formats: the formats tried.
         seed: of the shuffling.
+        max_seconds: formats that will not be done by then are not tried, but for the first.
 
     Raises:
         ValueError: no question is left to score.
     """
-    num_shots = max(prompt_format.num_shots for prompt_format in formats)
-    if dev_questions.height <= num_shots:
-        raise ValueError(f"{dev_questions.height} development questions cannot give {num_shots} shots and a score")
-    order = list(range(dev_questions.height))
-    random.Random(seed).shuffle(order)
-    scored = dev_questions[order[num_shots:]]
-    system.shots = system.with_contexts(make_shots(dev_questions[order[:num_shots]]))
+    scored = take_shots(system, dev_questions, num_shots=max(f.num_shots for f in formats), seed=seed)
     scores: dict[PromptFormat, float] = {}
-    for prompt_format in formats:
+    began, longest = time.perf_counter(), 0.0
+    console = Console(stderr=True)
+    for prompt_format in track(formats, description="prompt formats", console=console, disable=not console.is_terminal):
+        started = time.perf_counter()
+        if scores and started - began + longest > max_seconds:
+            break
         system.prompt_format = prompt_format
         scores[prompt_format] = _dev_exact_match(system, scored)
+        longest = max(longest, time.perf_counter() - started)
     system.prompt_format = max(scores, key=lambda prompt_format: scores[prompt_format])
     return FormatChoice(
-        system.prompt_format, {tried.name: score for tried, score in scores.items()}, num_questions=scored.height
+        system.prompt_format,
+        {tried.name: score for tried, score in scores.items()},
+        num_questions=scored.height,
+        num_skipped=len(formats) - len(scores),
     )
 
 

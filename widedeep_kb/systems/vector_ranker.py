@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from widedeep_kb.systems.nearest_index import NearestIndex
 from widedeep_kb.systems.sentence_vectors import SentenceEncoder
@@ -37,7 +38,7 @@ class VectorRanker:
         """For each question the places of the best sentences, at most `top_k`, the best first."""
         if self._index is None or not questions:
             return [[] for _ in questions]
-        found = self._index.search(self.encoder.encode(questions), top_k=top_k).indices
+        found = self._index.search(torch.from_numpy(self.encoder.encode(questions)), top_k=top_k).indices
         return [own[own >= 0].tolist() for own in found]
 
     @property

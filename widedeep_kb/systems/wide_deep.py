@@ -81,6 +81,10 @@ class Deep(WideDeep):
         """Steps and learning rates."""
         return ({"steps": 400}, {"steps": 1200}, {"steps": 1200, "dense_lr": 5e-3})
 
+    def size_bytes(self) -> int:
+        """Bytes of the reader with the deep memory: no fact's row, key or text is needed to answer."""
+        return sum(tensor.nbytes for tensor in self.memory.reader.state_dict().values())
+
     def update(self, facts: pl.DataFrame) -> None:
         """Write the facts and train on all of them anew: nothing else reaches a deep memory."""
         live = self.memory.store.catalogue.rows(self.memory.store.catalogue.alive()).drop("ordinal")
