@@ -13,12 +13,17 @@ import pytest
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.studies import compare as compare_module
-from widedeep_kb.studies.compare import CompareConfig, Part, compare, prepare, read_parts, tune
+from widedeep_kb.studies.choosing import tune
+from widedeep_kb.studies.compare import compare, prepare, read_parts
+from widedeep_kb.studies.comparison import CompareConfig, Part
 from widedeep_kb.studies.forgetting import Probes, default_texts, forgetting
-from widedeep_kb.studies.measures import measure, value_kind
+from widedeep_kb.studies.measures import gain, measure, update_of, value_kind
+from widedeep_kb.studies.stateless import Stateless
 from widedeep_kb.studies.updates import draw_changes, update_cost
+from widedeep_kb.systems.key_rag import KeyRAG
 from widedeep_kb.systems.lookup import Lookup
 from widedeep_kb.systems.protocol import Answer, Trained, Tunable
+from widedeep_kb.systems.tuning import take_shots
 
 NO_PROBES = Probes(pl.DataFrame(schema=QUESTION_SCHEMA), ())
 
@@ -95,11 +100,15 @@ def _wrong(answer: Answer) -> Answer:
 def test_development_questions_are_about_facts_that_no_test_question_asks_for(facts: pl.DataFrame) -> None:
     questions = made_questions(facts)
     corpus = prepare(facts, questions, probes=NO_PROBES, num_dev=30)
-    assert corpus.test.equals(questions) and corpus.dev.height == 30
+    assert corpus.test.drop("tags").equals(questions.drop("tags")) and corpus.dev.height == 30
     assert not set(corpus.dev["fact_id"]) & set(questions["fact_id"])
     all_asked = prepare(facts, made_questions(facts, num_questions=90), probes=NO_PROBES, num_dev=20)
     assert all_asked.dev.height == 20 and all_asked.test.height == 70
     assert not set(all_asked.dev["fact_id"]) & set(all_asked.test["fact_id"])
+    reworded = questions.with_columns(question=pl.lit("Tell me: ") + pl.col("question"))
+    own = prepare(facts, reworded, probes=NO_PROBES, num_dev=10)
+    assert own.dev.height == 10 and own.dev["question"].str.starts_with("Tell me").all(), "worded as the test is"
+    assert own.test.height == 14 and not set(own.dev["fact_id"]) & set(own.test["fact_id"])
 
 
 def test_what_cannot_be_compared_is_an_error(facts: pl.DataFrame) -> None:
@@ -120,7 +129,8 @@ def test_the_best_setting_is_built_last_and_the_budget_shared(facts: pl.DataFram
     assert isinstance(system, Tunable) and isinstance(system, Trained)
     assert tune(system, corpus, part, seconds=80.0) is False  # its setting was not the last one tried
     assert part.setting == {"share": 1.0} and system.share == 1.0
-    assert system.ingested == [(0.2, 20.0), (1.0, 20.0), (0.5, 20.0)]
+    assert [share for share, _ in system.ingested] == [0.2, 1.0, 0.5]
+    assert [given for _, given in system.ingested] == pytest.approx([20.0] * 3, abs=1.0)
     assert [entry["setting"]["share"] for entry in part.sweep] == [0.2, 1.0, 0.5]
     assert part.sweep[1]["exact_match"] == max(entry["exact_match"] for entry in part.sweep)
 
@@ -134,11 +144,11 @@ def test_a_comparison_is_gone_on_with(
     told: list[str] = []
     run, asked = compare_module.run_system, []
 
-    def noted(name: str, *args: object) -> object:
+    def noted(name: str, *args: object, **options: object) -> object:
         asked.append(name)
         if name == "closed_book" and len(asked) == 2:
             raise KeyboardInterrupt
-        return run(name, *args)
+        return run(name, *args, **options)
 
     monkeypatch.setattr(compare_module, "run_system", noted)
     with pytest.raises(KeyboardInterrupt):
@@ -154,7 +164,10 @@ def test_a_comparison_is_gone_on_with(
     metrics = measure(predictions, read_parts(tmp_path / "c"), facts=facts, about=about)
     json.dumps(metrics)
     own = metrics["systems"]["lookup"]
-    assert own["overall"]["exact_match"] == 1.0 and own["gain"]["normalised"] == 1.0
+    assert own["overall"]["exact_match"] == 1.0
+    assert own["gain"] == {"stateless": 0.0, "gain": 1.0, "normalised": 1.0, "normalised_best": 1.0}
+    bare = metrics["systems"]["closed_book"]
+    assert bare["gain"]["gain"] == 0.0 and bare["gain"]["stateless"] == bare["overall"]["exact_match"]
     assert set(own["by"]["phrasing"]) == {"trained", "heldout"}
     assert set(own["by"]["value_kind"]) == {"number", "phrase", "code"}
     assert own["update"]["share_right"] == 1.0 and own["update"]["share_moved"] == 0.0
@@ -197,7 +210,51 @@ def test_forgetting_is_what_differs_from_the_bare_llm_in_the_same_prompt(
         assert forgetting(system, Probes(probes, default_texts())).share_changed == expected
 
 
+def test_gain_is_normalised_behind_the_means_by_each_ways_own_room() -> None:
+    frame = pl.DataFrame({"exact_match": [True, True, True, False]})
+    parts = [{"stateless_exact_match": 0.25}, {"stateless_exact_match": 0.25}]
+    best = pl.DataFrame({"exact_match": [True, True, False, False]})
+    found = gain(frame, parts, closed_book=best)
+    assert found == {"stateless": 0.25, "gain": 0.5, "normalised": 0.6667, "normalised_best": 0.5}
+    worse = gain(best, [{"stateless_exact_match": 0.75}], closed_book=None)
+    assert worse == {"stateless": 0.75, "gain": -0.25, "normalised": -1.0, "normalised_best": None}
+    assert gain(frame, [{"stateless_exact_match": 1.0}], closed_book=None)["normalised"] is None  # no room
+
+
+def test_a_ways_stateless_self_reads_its_own_prompt_without_facts(
+    facts: pl.DataFrame, tiny_frozen_lm: Callable[..., FrozenLM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = tiny_frozen_lm("llama", max_position_embeddings=2048)
+    questions, prompts = made_questions(facts, num_questions=4), []
+    generate = lm.generate_texts
+
+    def noted(texts: Sequence[str], **options: object) -> object:
+        prompts.extend(texts)
+        return generate(texts, **options)
+
+    monkeypatch.setattr(lm, "generate_texts", noted)
+    stateless = Stateless(questions, batch_size=4)
+    shown = KeyRAG(lm, max_new_tokens=2)
+    shown.ingest(facts)
+    take_shots(shown, made_questions(facts, num_questions=12)[4:], num_shots=2)
+    assert stateless.exact_match(shown) == stateless.exact_match(shown) == 0.0
+    assert len(prompts) == 4 and prompts[0].count("Question: ") == 3  # asked once, behind two worked examples
+    told = set(facts["object"]) - {shot.answer for shot in shown.shots}
+    assert not any(value in prompts[0] for value in told)
+    assert stateless.exact_match(Lookup()) == 0.0 and len(prompts) == 4  # no LLM, no answers
+
+
 def test_kinds_of_values() -> None:
     kinds = {"12.5": "number", "-3": "number", "7%": "number", "1,204": "number", "12 km": "number", "QX-7": "code"}
     kinds |= {"a.b_c": "code", "USA": "code", "teal": "word", "Ada Lovelace": "phrase", "1.2.3-rc1": "code"}
     assert {value: value_kind(value) for value in kinds} == kinds
+
+
+def test_the_worst_seed_of_a_change_is_kept_beside_the_mean() -> None:
+    records = [
+        {"num_changed": 9, "seconds": 1.0, "share_right": right, "share_moved": moved, "moved_interval": None}
+        for right, moved in ((1.0, 0.0), (0.5, 0.2))
+    ]
+    found = update_of([*records, None])
+    assert (found["share_right"], found["share_right_least"], found["share_moved_most"]) == (0.75, 0.5, 0.2)
+    assert update_of([None]) is None

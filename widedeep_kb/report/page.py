@@ -1,6 +1,7 @@
 """`report.html`: one page without scripts or outside files, from the metrics of a comparison.
 
-In: `metrics.json` of `compare`. Out: headline table, advice, break-even points, plots, groups, costs and sweeps.
+In: `metrics.json` of `compare`. Out: headline table, advice, break-even points, plots, gains, groups, costs, sizes and
+sweeps.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from html import escape
 from pathlib import Path
 
 from widedeep_kb.report import plots
-from widedeep_kb.studies.advice import CEILINGS, advise, break_even
+from widedeep_kb.studies.advice import CEILINGS, advise
+from widedeep_kb.studies.break_even import break_even
+from widedeep_kb.studies.kinds import BEGUN, COMPARED, PLAIN, TWO_FACTS
 from widedeep_kb.studies.measures import GROUPINGS
 from widedeep_kb.tables import write_text
 
@@ -21,8 +24,15 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e2e2e2; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } td.text, th.text { text-align: left; white-space: normal; }
+td.text { min-width: 8rem; } th { vertical-align: bottom; white-space: normal; }
+table.prose td { white-space: normal; }
+@media (max-width: 45rem) {
+  table.prose thead { display: none; } table.prose td { display: block; border: 0; text-align: left; min-width: 0; }
+  table.prose tr { display: block; border-bottom: 1px solid #e2e2e2; padding: .3rem 0; }
+  table.prose tbody { display: block; } table.prose td:first-child { font-weight: 600; }
+}
 tr.ours td:first-child { font-weight: 600; } tr.ceiling { color: #777; } .small { color: #666; font-size: .87rem; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1rem; }
 .plots svg { width: 100%; height: auto; } figure { margin: 0; } figcaption { font-size: .9rem; }
 """
 PLOTS = (
@@ -32,12 +42,18 @@ PLOTS = (
     ("Learning against forgetting", plots.learning_against_forgetting),
 )
 GROUPING_TITLES = {
+    "asked": "what is asked",
     "popularity": "popularity of the fact",
     "phrasing": "phrasing of the question",
     "value_kind": "kind of value",
     "facts_needed": "facts that the answer needs",
     "shares_word": "words shared with the relation",
 }
+ORDERS = {"popularity": plots.QUARTERS, "asked": (PLAIN, BEGUN, COMPARED, TWO_FACTS)}
+ASKED_NOTE = (
+    "All but the plain questions are made from the facts and count in no other table but that of the facts needed. "
+    "Settings and prompt formats are those chosen on plain questions. Comparisons are guessed right half the time."
+)
 
 
 def write_report(metrics: Mapping, path: Path) -> None:
@@ -58,12 +74,15 @@ def page(metrics: Mapping) -> str:
         _headline(metrics),
         _advice(metrics),
         _plots(metrics),
+        _gains(metrics),
         _groups(metrics),
         _changes(metrics),
+        _sizes(metrics),
         _sweeps(metrics),
     ]
     return (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)}</title><style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
     )
 
@@ -81,10 +100,13 @@ def _headline(metrics: Mapping) -> str:
             + [_number(overall["contains"]), _number(overall["f1"])]
             + [_number((system["gain"] or {}).get("normalised")), f"{costs['ms_per_question']:.1f}"]
             + [f"{costs['prompt_tokens_per_question']:.0f}", _seconds(costs["build_s"])]
-            + ["" if costs["bytes_per_fact"] is None else f"{costs['bytes_per_fact']:,.0f}", _number(changed)]
+            + [_count(costs["bytes_per_fact"]), _number(changed)]
         )
         classes.append("ours" if name in plots.OURS else "ceiling" if name in CEILINGS else "")
-    note = "Grey: a ceiling, told which fact is right. Gain: exact match above the bare LLM's, as a share of the room."
+    note = (
+        "Grey: a ceiling, told which fact is right. Bold: this package's memory. Exact match, contains and F1 are over "
+        "the user's own questions. Gain: exact match above the same way's without its facts, as a share of the room."
+    )
     return f"<h2>All ways</h2>{_table(header, rows, classes=classes)}<p class=small>{note}</p>"
 
 
@@ -113,12 +135,33 @@ def _plots(metrics: Mapping) -> str:
     return f"<h2>Plots</h2><div class=plots>{''.join(figures)}</div>"
 
 
+def _gains(metrics: Mapping) -> str:
+    header = [
+        "way",
+        "exact match",
+        "without its facts",
+        "gain",
+        "gain, normalised",
+        "of the room above the best bare LLM",
+    ]
+    rows = [
+        [name, _number(system["overall"]["exact_match"])]
+        + [_number(system["gain"][key]) for key in ("stateless", "gain", "normalised", "normalised_best")]
+        for name, system in metrics["systems"].items()
+    ]
+    note = (
+        "Without its facts a way is the bare LLM in the same prompt, or silent if it has no LLM (gain as in CL-Bench, "
+        "normalised after the means). The last column is stricter: the bare LLM in its best prompt instead."
+    )
+    return f"<h2>What the facts added</h2>{_table(header, rows)}<p class=small>{note}</p>"
+
+
 def _groups(metrics: Mapping) -> str:
     tables = []
     for grouping in GROUPINGS:
         groups = sorted({group for system in metrics["systems"].values() for group in system["by"][grouping]})
-        if grouping == "popularity":
-            groups = [quarter for quarter in plots.QUARTERS if quarter in groups]
+        if grouping in ORDERS:
+            groups = [group for group in ORDERS[grouping] if group in groups]
         if len(groups) < 2:
             continue
         counts = {
@@ -133,6 +176,8 @@ def _groups(metrics: Mapping) -> str:
             for name, system in metrics["systems"].items()
         ]
         tables.append(f"<h2>Exact match by {GROUPING_TITLES[grouping]} (questions)</h2>{_table(header, rows)}")
+        if grouping == "asked":
+            tables.append(f"<p class=small>{ASKED_NOTE}</p>")
     return "".join(tables)
 
 
@@ -157,14 +202,35 @@ def _changes(metrics: Mapping) -> str:
     return text
 
 
+def _sizes(metrics: Mapping) -> str:
+    sizes, once = metrics.get("sizes") or (), metrics.get("measured_once") or ()
+    if not sizes:
+        return ""
+    rows = [
+        [name, f"{size['num_facts']:,}", _seconds(size["build_s"].get(name)), _count(size["bytes_per_fact"].get(name))]
+        + [_seconds(size["ms_per_question"].get(name)), _count(size["prompt_tokens"].get(name))]
+        + [_number(size["exact_match"].get(name))]
+        for name in metrics["systems"]
+        if name not in once
+        for size in sizes
+    ]
+    header = ["way", "facts", "build, s", "bytes a fact", "ms a question", "prompt tokens", "exact match"]
+    note = f"{sizes[0]['num_questions']} questions, the same at each size; memories without training."
+    if once:
+        note += f" {', '.join(once)}: trained once, their time does not depend on the number of facts."
+    return f"<h2>Times by number of facts</h2>{_table(header, rows)}<p class=small>{escape(note)}</p>"
+
+
 def _sweeps(metrics: Mapping) -> str:
     rows = []
     for name, system in metrics["systems"].items():
         for entry in (system["tuning"] or {}).get("sweep", ()):
             formats = entry.get("formats") or {}
             tried = ", ".join(f"{key} {value:.2f}" for key, value in formats.items())
+            skipped = entry.get("skipped", "")
             setting = ", ".join(f"{key} {value}" for key, value in entry["setting"].items()) or "as it is"
-            rows.append([name, setting, _number(entry["exact_match"]), _seconds(entry["build_s"]), tried])
+            noted = "; ".join(text for text in (tried, f"not tried: {skipped}" if skipped else "") if text)
+            rows.append([name, setting, _number(entry["exact_match"]), _seconds(entry["build_s"]), noted])
     note = "Exact match on development questions; prompt formats of the ways that show text, in the last column."
     header = ["way", "setting", "exact match", "build, s", "formats"]
     return f"<h2>How each way was tuned</h2>{_table(header, rows, text=(1, 4))}<p class=small>{note}</p>"
@@ -180,7 +246,8 @@ def _table(
 
     kinds = list(classes) or [""] * len(rows)
     body = "".join(f"<tr class='{kind}'>{cells(row, 'td')}</tr>" for kind, row in zip(kinds, rows, strict=True))
-    return f"<table><thead><tr>{cells(header, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+    kind_of_table = " class=prose" if len(header) - 1 in text and len(header) <= 3 else ""
+    return f"<table{kind_of_table}><thead><tr>{cells(header, 'th')}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _number(value: float | None, digits: int = 3) -> str:
@@ -189,6 +256,10 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 def _interval(pair: Sequence[float]) -> str:
     return f"[{pair[0]:.3f}, {pair[1]:.3f}]"
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
 
 
 def _seconds(value: float | None) -> str:

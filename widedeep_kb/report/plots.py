@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ MARKERS = "osD^vP*Xh"
 OURS = ("wide", "deep", "wide_deep", "wide_deep_ensemble", "wide_deep_rag")
 QUARTERS = ("least quarter", "second quarter", "third quarter", "most quarter")
 LEAST_MS = 0.01  # a log axis has no zero
+NAME_SIZE = 8  # typographic points
 
 
 def quality_against_cost(metrics: Mapping) -> str:
@@ -35,9 +37,9 @@ def quality_against_cost(metrics: Mapping) -> str:
         axes.errorbar(
             ms, exact, yerr=[[max(0.0, exact - low)], [max(0.0, high - exact)]], color=colour, fmt=marker, capsize=2
         )
-    _name_points(axes, points)
     axes.set_xscale("log")
     axes.set(xlabel="ms a question (log)", ylabel="exact match", ylim=(-0.03, 1.03))
+    _name_points(axes, points)
     return svg(figure)
 
 
@@ -62,7 +64,8 @@ def quality_by_popularity(metrics: Mapping) -> str | None:
 
 
 def time_by_corpus_size(metrics: Mapping) -> str | None:
-    """Ms a question over the number of facts, both logarithmic."""
+    """Ms a question over the number of facts, both logarithmic; dashed: measured once."""
+    once = metrics.get("measured_once") or ()
     sizes: Sequence[Mapping] = metrics.get("sizes") or ()
     if len(sizes) < 2:
         return None
@@ -75,7 +78,8 @@ def time_by_corpus_size(metrics: Mapping) -> str | None:
         ]
         if len(points) > 1:
             colour, marker = style_of(name, metrics)
-            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=name)
+            line = "--" if name in once else "-"
+            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, linestyle=line, label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set(xlabel="facts (log)", ylabel="ms a question (log)")
@@ -96,9 +100,9 @@ def learning_against_forgetting(metrics: Mapping) -> str | None:
     for name, point in points.items():
         colour, marker = style_of(name, metrics)
         axes.plot(*point, color=colour, marker=marker, linestyle="none")
-    _name_points(axes, points)
     axes.set(xlabel="unrelated answers changed, share", ylabel="exact match", ylim=(-0.03, 1.03))
     axes.set_xlim(left=-0.02)
+    _name_points(axes, points)
     return svg(figure)
 
 
@@ -121,7 +125,8 @@ def svg(figure: Figure) -> str:
     """The figure as an SVG element; the same figure gives the same text."""
     figure.tight_layout()
     text = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    with rc_context({"svg.hashsalt": "widedeep_kb"}):  # ids that do not change from call to call
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
@@ -136,12 +141,40 @@ def _figure() -> tuple[Figure, Axes]:
 
 
 def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Write each point's name beside it, names at the same place below one another."""
-    taken: list[tuple[float, float]] = []
-    for name, (x, y) in sorted(points.items(), key=lambda pair: -pair[1][1]):
-        row = sum(abs(y - other) < 0.035 for _, other in taken)
-        taken.append((x, y))
-        axes.annotate(name, (x, y), xytext=(6, 4 - 10 * row), textcoords="offset points", fontsize=8)
+    """Write each point's name at the nearest place where it covers no point and no other name.
+
+    The axes must have their scales and limits.
+    """
+    axes.figure.tight_layout()
+    per_point = axes.figure.dpi / 72  # pixels in a typographic point
+    places = {name: axes.transData.transform(point) / per_point for name, point in points.items()}
+    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in places.values()]
+    edges = [edge / per_point for edge in axes.get_window_extent().extents]
+    for name, (x, y) in sorted(places.items(), key=lambda pair: -pair[1][1]):
+        width, height = 0.6 * NAME_SIZE * len(name) + 2, 1.1 * NAME_SIZE
+        boxes = [(x + dx, y + dy, x + dx + width, y + dy + height) for dx, dy in _offsets(width, height)]
+        inside = [box for box in boxes if edges[0] <= box[0] and box[2] <= edges[2] and edges[1] <= box[1]]
+        free = [box for box in inside if not any(_overlap(box, other) for other in taken)]
+        box = (free or inside or boxes)[0]
+        taken.append(box)
+        offset = (box[0] - x, box[1] - y)
+        is_far = abs(offset[1]) > 2 * height
+        line = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.5} if is_far else None
+        axes.annotate(
+            name, points[name], xytext=offset, textcoords="offset points", fontsize=NAME_SIZE, arrowprops=line
+        )
+
+
+def _offsets(width: float, height: float) -> list[tuple[float, float]]:
+    """Where a name may begin, from its point: beside it, above or below it, and further and further away."""
+    sides = (5.0, -5.0 - width)
+    rows = sorted((row * height - height / 2 for row in range(-9, 10)), key=lambda dy: abs(dy + height / 2))
+    return [(dx, dy) for dy in rows for dx in sides]
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two boxes (left, bottom, right, top) overlap."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _legend(axes: Axes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Collection
 
 import polars as pl
 
@@ -25,13 +26,22 @@ ORDERED = re.compile(
 NAMED = ("country", "continent", "time zone", "region", "currency", "block", "element category", "lattice structure")
 
 
-def real_comparisons(facts: pl.DataFrame, *, num_questions: int, seed: int) -> pl.DataFrame:
+def real_comparisons(
+    facts: pl.DataFrame,
+    *,
+    num_questions: int,
+    seed: int,
+    ordered: Collection[str] | None = None,
+    named: Collection[str] = NAMED,
+) -> pl.DataFrame:
     """Compare facts of one relation and source: numbers by size, names by sameness; relations in turn.
 
     Args:
         facts: live facts; those whose subject is known by a name of its own are used, each at most once.
         num_questions: at most so many.
         seed: of pairs and frames.
+        ordered: relations whose numbers are compared by size; None = those that `ORDERED` matches.
+        named: relations whose names are compared by sameness.
 
     Returns:
         A frame in `QUESTION_SCHEMA`, tagged with the kind, the frame's split and the relation.
@@ -40,9 +50,9 @@ def real_comparisons(facts: pl.DataFrame, *, num_questions: int, seed: int) -> p
     usable = single_answer_facts(facts).sample(fraction=1.0, shuffle=True, seed=seed)
     queues = []
     for (_, relation), part in usable.group_by("source", "relation", maintain_order=True):
-        if ORDERED.match(relation):
+        if ORDERED.match(relation) if ordered is None else relation in ordered:
             queues.append(_ordered_questions(part.to_dicts(), rng))
-        elif relation in NAMED:
+        elif relation in named:
             queues.append(_sameness_questions(part.to_dicts(), rng))
     rows, depth = [], max(map(len, queues), default=0)
     for turn in range(depth):

@@ -83,8 +83,16 @@ def evaluate(
     return summarise(predictions)
 
 
-def predict(system: System, questions: pl.DataFrame, *, batch_size: int = 64) -> pl.DataFrame:
+def predict(
+    system: System, questions: pl.DataFrame, *, batch_size: int = 64, description: str = "asking"
+) -> pl.DataFrame:
     """Ask and score every question: one row each in `PREDICTION_SCHEMA`, in order.
+
+    Args:
+        system: has its facts already.
+        questions: a frame in `QUESTION_SCHEMA`.
+        batch_size: questions in one call of the system.
+        description: of the progress bar.
 
     Raises:
         ValueError: no questions.
@@ -94,7 +102,7 @@ def predict(system: System, questions: pl.DataFrame, *, batch_size: int = 64) ->
     batches = list(questions.iter_slices(batch_size))
     console = Console(stderr=True)
     answers: list[Answer] = []
-    for batch in track(batches, description="asking", console=console, disable=not console.is_terminal):
+    for batch in track(batches, description=description, console=console, disable=not console.is_terminal):
         answers.extend(ask(system, batch))
     columns = pl.DataFrame(
         {

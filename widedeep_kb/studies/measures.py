@@ -2,9 +2,12 @@
 
 In: the predictions and parts of `compare`, and its facts. Out: a dictionary ready for JSON, `metrics.json`:
 
-    systems: {NAME: {trained, overall, costs, gain, forgetting, update, by: {GROUPING: {GROUP: ...}}}}
-    differences: [{system, minus, difference, interval, num_questions}]  exact match, question by question
+    systems: {NAME: {trained, overall, costs, gain, forgetting, update, tuning, by: {GROUPING: {GROUP: ...}}}}
+    differences: [{system, minus, difference, interval}]  exact match, question by question
     llm, num_facts, num_questions, seeds
+
+All is over the user's own questions; those made beside them (see `asked`) count in the groupings `asked` and
+`facts_needed` only.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from widedeep_kb.metrics import bootstrap_interval, paired_bootstrap
+from widedeep_kb.studies.kinds import PLAIN
 from widedeep_kb.systems.registry import SYSTEMS
 
 STATELESS = "closed_book"
@@ -32,32 +36,35 @@ def measure(
     """All measures of a comparison.
 
     Args:
-        predictions: `system`, `seed` and `PREDICTION_SCHEMA`.
+        predictions: `system`, `seed`, `asked` and `PREDICTION_SCHEMA`.
         parts: of `compare`, as JSON has them.
         facts: in `FACT_SCHEMA`: their popularity and values group the questions.
         about: what else is to stand in the result.
     """
-    grouped = with_groups(predictions, facts)
+    everything = with_groups(predictions, facts)
+    grouped = everything.filter(pl.col("asked") == PLAIN)
     names = predictions["system"].unique(maintain_order=True).to_list()
     by_system = {name: grouped.filter(pl.col("system") == name) for name in names}
     stateless = by_system.get(STATELESS)
     systems = {}
     for name, frame in by_system.items():
-        own = [part for part in parts if part["system"] == name]
+        own = [part for part in parts if part["system"] == name and part["seed"] in frame["seed"]]
+        whole = everything.filter(pl.col("system") == name)
         systems[name] = {
             "trained": SYSTEMS[name].is_trained,
             "overall": scores(frame),
-            "gain": None if stateless is None else gain(frame, stateless),
+            "gain": gain(frame, own, closed_book=stateless),
             "costs": costs(frame, own, num_facts=facts.height),
             "forgetting": mean_of([part["forgetting"] for part in own]),
-            "update": mean_of([part["update"] for part in own]),
+            "update": update_of([part["update"] for part in own]),
             "tuning": {key: own[0][key] for key in ("setting", "prompt_format", "sweep")} if own else None,
-            "by": {grouping: by_group(frame, grouping) for grouping in GROUPINGS},
+            "by": {group: by_group(whole if group in WHOLE else frame, group) for group in GROUPINGS},
         }
     return {**about, "systems": systems, "differences": differences(grouped, names)}
 
 
-GROUPINGS = ("popularity", "phrasing", "value_kind", "facts_needed", "shares_word")
+GROUPINGS = ("asked", "popularity", "phrasing", "value_kind", "facts_needed", "shares_word")
+WHOLE = ("asked", "facts_needed")  # of all questions, not only the user's own
 
 
 def with_groups(predictions: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
@@ -124,15 +131,39 @@ def by_group(frame: pl.DataFrame, grouping: str) -> dict[str, object]:
     }
 
 
-def gain(frame: pl.DataFrame, stateless: pl.DataFrame) -> dict[str, float]:
-    """What knowledge added to the stateless LLM, as CL-Bench has it (arXiv 2606.05661).
+def gain(frame: pl.DataFrame, parts: Sequence[Mapping], *, closed_book: pl.DataFrame | None) -> dict[str, float | None]:
+    """What its facts added to a system, as CL-Bench defines gain (arXiv 2606.05661; its documentation, "Metrics").
 
-    `gain` is the difference of mean exact match, `normalised` its share of the room there was: the means are taken
-    first. None where there was no room.
+    There a system is run twice over the same instances: with its state, and as the same system without any. The gain
+    is the mean of the rewards with state less the mean of those without; its normalised form divides that by the room
+    between the mean without state and the highest reward. Normalising comes behind the means, never question by
+    question, and each system has its own baseline. So it is done here: a reward is the exact match of a question, the
+    highest is 1, the state is the facts, and all questions of a comparison are one task, so that nothing is averaged
+    over tasks. With state, means are over seeds too; without, answers are greedy and one run is enough.
+
+    The system without its state is the bare LLM in the system's own prompt (see `stateless`), not in the best prompt
+    that the LLM has. For a system whose adapters or weights taught it to answer briefly, this counts that as gained.
+    `normalised_best` is the stricter figure: the same ratio with the bare LLM in its best format, `closed_book`, in the
+    place of the system's own baseline. It is not CL-Bench's.
+
+    Returns:
+        `stateless`, `gain`, `normalised` and `normalised_best`; None where a baseline was not measured or has no room.
     """
-    ours, theirs = (float(part["exact_match"].cast(pl.Float64).mean()) for part in (frame, stateless))
-    room = 1.0 - theirs
-    return {"gain": round(ours - theirs, 4), "normalised": round((ours - theirs) / room, 4) if room > 0 else None}
+    ours = float(frame["exact_match"].cast(pl.Float64).mean())
+    known = [part["stateless_exact_match"] for part in parts if part["stateless_exact_match"] is not None]
+    stateless = statistics.mean(known) if known else None
+    best = None if closed_book is None else float(closed_book["exact_match"].cast(pl.Float64).mean())
+    return {
+        "stateless": None if stateless is None else round(stateless, 4),
+        "gain": None if stateless is None else round(ours - stateless, 4),
+        "normalised": share_of_room(ours, stateless),
+        "normalised_best": share_of_room(ours, best),
+    }
+
+
+def share_of_room(reached: float, baseline: float | None) -> float | None:
+    """Share of the room between a baseline and 1 that was gained, or lost; None without a baseline or room."""
+    return None if baseline is None or baseline >= 1.0 else round((reached - baseline) / (1.0 - baseline), 4)
 
 
 def costs(frame: pl.DataFrame, parts: Sequence[Mapping], *, num_facts: int) -> dict[str, float]:
@@ -170,6 +201,16 @@ def mean_of(records: Sequence[Mapping | None]) -> dict[str, object] | None:
         else:
             found[key] = first
     return found
+
+
+def update_of(records: Sequence[Mapping | None]) -> dict[str, object] | None:
+    """`mean_of` what changes took, and the least share of new values and the largest share of moved answers."""
+    found, present = mean_of(records), [record for record in records if record is not None]
+    if found is None:
+        return None
+    moved = [record["share_moved"] for record in present if record["share_moved"] is not None]
+    least = min(record["share_right"] for record in present)
+    return {**found, "share_right_least": least, "share_moved_most": max(moved, default=None)}
 
 
 def differences(frame: pl.DataFrame, names: Sequence[str]) -> list[dict[str, object]]:

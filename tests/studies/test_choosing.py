@@ -1,0 +1,176 @@
+"""Settings within a budget: a slow system stops trying in time, says so, and trained ones keep fair shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from widedeep_kb.lm import FrozenLM
+from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
+from widedeep_kb.studies import choosing
+from widedeep_kb.studies import compare as compare_module
+from widedeep_kb.studies.choosing import OUT_OF_TIME, Budget, tune
+from widedeep_kb.studies.comparison import CompareConfig, Corpus, Part
+from widedeep_kb.studies.forgetting import Probes
+from widedeep_kb.studies.stateless import Stateless
+from widedeep_kb.systems import tuning
+from widedeep_kb.systems.closed_book import ClosedBook
+from widedeep_kb.systems.protocol import Answer
+from widedeep_kb.systems.tuning import questions_from_facts
+
+BUDGET_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """Thirty facts, twenty of them for development."""
+    facts = facts_from_records([{"subject": f"Zorvan{i}x", "relation": "code", "object": f"Q{i}"} for i in range(30)])
+    dev = questions_from_facts(facts, excluded=[], num_questions=20, seed=0)
+    return Corpus(facts, dev, dev, Probes(pl.DataFrame(schema=QUESTION_SCHEMA), ()))
+
+
+class Clock:
+    """A clock that only a system at work moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """In the place of the one that a comparison reads."""
+    clock = Clock()
+    for module in (choosing, compare_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=clock))
+    return clock
+
+
+class Slow:
+    """A stand-in with many settings that takes its time for each; the later setting is the better one."""
+
+    def __init__(self, clock: Clock, *, build_s: float, answer_s: float) -> None:
+        self.clock = clock
+        self.build_s, self.answer_s, self.number, self.num_builds = build_s, answer_s, -1, 0
+
+    def settings(self) -> Sequence[Mapping[str, object]]:
+        return [{"number": number} for number in range(20)]
+
+    def use(self, setting: Mapping[str, object]) -> bool:
+        self.number = int(setting["number"])
+        return True
+
+    def ingest(self, facts: pl.DataFrame) -> None:
+        self.num_builds += 1
+        self.clock.now += self.build_s
+        values = dict(facts.select("subject", "object").iter_rows())
+        self.answers = {f"What is the code of {subject}?": value for subject, value in values.items()}
+
+    def generate(self, questions: Sequence[str]) -> list[Answer]:
+        self.clock.now += self.answer_s
+        right = 3 * (self.number + 1) if self.number < 2 else 0
+        return [Answer(self.answers[q] if i < right else "", None, [], 1, 1, 1.0) for i, q in enumerate(questions)]
+
+    def loglikelihood(self, questions: Sequence[str], continuations: Sequence[str]) -> list[float]:
+        return [0.0] * len(questions)
+
+    def size_bytes(self) -> int:
+        return 1
+
+
+class SlowTrained(Slow):
+    """Takes all the time that it is given for training."""
+
+    seed, max_seconds = 0, None
+
+    def ingest(self, facts: pl.DataFrame) -> None:
+        self.build_s = self.max_seconds
+        super().ingest(facts)
+
+
+def test_an_untrained_way_stops_trying_settings_in_time_to_build_the_best(
+    corpus: Corpus, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, told = Slow(clock, build_s=7.0, answer_s=5.0), []
+    monkeypatch.setattr(compare_module, "make_system", lambda *_args, **_options: system)
+    config = CompareConfig(systems=("lookup",), budget_minutes=BUDGET_S / 60, num_updates=0)
+    stateless = Stateless(corpus.test, batch_size=64)
+    part, answers = compare_module.run_system("slow", 0, corpus, _no_lm, config, stateless, told.append)
+    assert part.tune_s + part.build_s == 4 * (7.0 + 5.0) + 7.0 < BUDGET_S  # another one would have taken 67 s
+    assert [entry.get("skipped") for entry in part.sweep] == [None] * 4 + [OUT_OF_TIME] * 16
+    assert all(entry["exact_match"] is None for entry in part.sweep[4:])
+    assert told[-1] == f"slow: 16 of 20 settings not tried, {OUT_OF_TIME}"
+    assert part.setting == {"number": 1} and system.number == 1 and answers["exact_match"].sum() == 6
+
+
+def _no_lm() -> FrozenLM:
+    raise AssertionError("the stand-in has no LLM")
+
+
+def test_a_trained_way_has_equal_shares_and_ends_in_time(corpus: Corpus, clock: Clock) -> None:
+    system, part = SlowTrained(clock, build_s=0.0, answer_s=0.1), Part("slow", 0)
+    assert tune(system, corpus, part, seconds=BUDGET_S) is False
+    system.ingest(corpus.facts)
+    assert clock.now <= BUDGET_S + 0.5 and system.num_builds == 21
+    assert not any("skipped" in entry for entry in part.sweep)
+    builds = [entry["build_s"] for entry in part.sweep]
+    assert max(builds) == pytest.approx(BUDGET_S / 21, abs=0.01) and min(builds) > 0.9 * max(builds)
+
+
+def test_a_trained_way_with_slow_answers_gets_fewer_settings_not_shorter_trainings(
+    corpus: Corpus, clock: Clock
+) -> None:
+    system, part = SlowTrained(clock, build_s=0.0, answer_s=20.0), Part("slow", 0)
+    assert tune(system, corpus, part, seconds=BUDGET_S) is True
+    assert clock.now < BUDGET_S and system.num_builds == 1
+    assert sum("skipped" in entry for entry in part.sweep) == 19
+
+
+def test_prompt_formats_that_there_is_no_time_for_are_not_tried(
+    corpus: Corpus, clock: Clock, tiny_frozen_lm: Callable[..., FrozenLM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, part = ClosedBook(tiny_frozen_lm("llama", max_position_embeddings=2048)), Part("closed_book", 0)
+    monkeypatch.setattr(tuning, "time", SimpleNamespace(perf_counter=clock))
+
+    def generate(questions: Sequence[str], **_options: object) -> list[Answer]:
+        clock.now += 25.0
+        return [Answer("", None, [], 1, 1, 1.0) for _ in questions]
+
+    monkeypatch.setattr(system, "generate", generate)
+    tune(system, corpus, part, seconds=BUDGET_S)
+    (entry,) = part.sweep
+    assert list(entry["formats"]) == ["plain-0", "plain-2"] and clock.now == 50.0
+    assert entry["skipped"] == f"4 formats: {OUT_OF_TIME}"
+
+
+def test_without_a_budget_all_settings_are_tried(corpus: Corpus, clock: Clock) -> None:
+    part = Part("slow", 0)
+    assert tune(Slow(clock, build_s=1.0, answer_s=1.0), corpus, part, seconds=None) is False
+    assert len(part.sweep) == 20 and not any("skipped" in entry for entry in part.sweep)
+
+
+def test_the_seconds_of_a_build_that_serves_several_settings_are_those_of_that_build(
+    corpus: Corpus, clock: Clock
+) -> None:
+    class Once(Slow):
+        def use(self, setting: Mapping[str, object]) -> bool:
+            super().use(setting)
+            return False
+
+    system, part = Once(clock, build_s=2.0, answer_s=0.0), Part("once", 0)
+    assert tune(system, corpus, part, seconds=None) is True
+    assert system.num_builds == 1 and part.setting == {"number": 1} and part.build_s == 2.0
+
+
+def test_shares_are_equal_and_none_is_longer_than_the_first() -> None:
+    budget = Budget(80.0)
+    assert budget.share(3) == pytest.approx(20.0, abs=0.1)
+    budget.first_share = budget.share(3)
+    assert budget.share(2) == budget.share(1) == budget.first_share  # nothing was spent
+    budget.longest_rest = 20.0
+    assert budget.share(3) == pytest.approx(5.0, abs=0.1) and not budget.has_room(3, is_trained=True)
+    assert Budget(80.0).share(1) == pytest.approx(80.0, abs=0.1)

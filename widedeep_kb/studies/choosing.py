@@ -1,0 +1,191 @@
+"""The setting and the prompt format of a system that are best on the development questions, within its time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from widedeep_kb.metrics import exact_match
+from widedeep_kb.studies.comparison import Corpus, Part
+from widedeep_kb.studies.evaluate import predict
+from widedeep_kb.systems.prompted import PromptedSystem
+from widedeep_kb.systems.prompts import PROMPT_FORMATS, PromptFormat
+from widedeep_kb.systems.protocol import Practising, System, Trained, Tunable
+from widedeep_kb.systems.tuning import FormatChoice, tune_format
+
+MIN_SCORED = 10  # development questions behind the worked examples
+OUT_OF_TIME = "the budget was spent"
+
+
+@dataclass
+class Budget:
+    """The seconds in which a system's settings are tried and the best one is built.
+
+    Attributes:
+        seconds: of all; None = as many as it takes.
+        longest_build, longest_rest: most seconds that a setting tried so far took to build, and beside that.
+        first_share: training of the first setting, seconds.
+    """
+
+    seconds: float | None
+    longest_build: float = 0.0
+    longest_rest: float = 0.0
+    first_share: float = 0.0
+    _began: float = field(default_factory=lambda: time.perf_counter())
+
+    def left(self) -> float:
+        """Seconds that are left."""
+        return math.inf if self.seconds is None else self.seconds - (time.perf_counter() - self._began)
+
+    def share(self, num_left: int) -> float:
+        """Seconds of training for each of so many settings, and for the last build behind several.
+
+        No setting gets more than the first one did.
+        """
+        parts = num_left + 1 if num_left > 1 or self.first_share else 1
+        return min((self.left() - num_left * self.longest_rest) / parts, self.first_share or math.inf)
+
+    def build(self, system: System, corpus: Corpus, *, num_left: int) -> float:
+        """Let a system take in the facts within its share; the seconds it took."""
+        share = self.share(num_left)
+        self.first_share = self.first_share or share
+        if isinstance(system, Trained) and self.seconds is not None:
+            system.max_seconds = share
+        build_s = build(system, corpus)
+        self.longest_build = max(self.longest_build, build_s)
+        if isinstance(system, Trained):
+            self.longest_rest = max(self.longest_rest, build_s - share)
+        return build_s
+
+    def has_room(self, num_left: int, *, is_trained: bool) -> bool:
+        """Whether another setting can be tried and the best one be built behind it.
+
+        One that is trained must get at least half as long as the first one did, or the comparison would be unfair.
+        """
+        if self.seconds is None:
+            return True
+        if is_trained:
+            return self.share(num_left) >= self.first_share / 2
+        return self.left() >= 2 * self.longest_build + self.longest_rest
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A setting with its exact match on the development questions."""
+
+    score: float
+    setting: dict[str, object]
+    prompt_format: PromptFormat | None
+    build_s: float
+
+
+def tune(
+    system: System,
+    corpus: Corpus,
+    part: Part,
+    *,
+    seconds: float | None,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> bool:
+    """Give a system the setting and the prompt format that are best on the development questions.
+
+    Of a trained system each setting is trained for an equal share of `seconds`, and so is the last one. Settings that
+    there is no time for are not tried, and their lines in the sweep say so. Noted in `part`, with the seconds of the
+    build that is kept.
+
+    Args:
+        system: without facts.
+        corpus: its facts and development questions are used.
+        part: filled in.
+        seconds: for all of it and, where the facts must be taken in again, for that; None = no limit.
+        tell: takes a line as each of several settings was tried.
+
+    Returns:
+        Whether the system has the facts, with the setting chosen.
+    """
+    settings = list(system.settings()) if isinstance(system, Tunable) else [{}]
+    if corpus.dev.height < MIN_SCORED:
+        settings = settings[:1]
+    budget, tried, built_s = Budget(seconds), [], None
+    for i, setting in enumerate(settings):
+        num_left = len(settings) - i
+        if tried and not budget.has_room(num_left, is_trained=isinstance(system, Trained)):
+            left_out = {"build_s": None, "exact_match": None, "skipped": OUT_OF_TIME}
+            part.sweep += [{"setting": dict(one), **left_out} for one in settings[i:]]
+            tell(f"{part.system}: {num_left} of {len(settings)} settings not tried, {OUT_OF_TIME}")
+            break
+        if isinstance(system, Tunable) and system.use(setting):
+            built_s = None
+        if built_s is None:
+            built_s = budget.build(system, corpus, num_left=num_left)
+        began = time.perf_counter()
+        tried.append(_try(system, corpus, part, setting, built_s=built_s, seconds=budget.left() / num_left))
+        budget.longest_rest = max(budget.longest_rest, time.perf_counter() - began)
+        if len(settings) > 1:
+            tell(f"{part.system}: setting {i + 1} of {len(settings)}, {dict(setting)}: {tried[-1].score:.3f}")
+    best = max(tried, key=lambda one: one.score)
+    part.setting, part.build_s = best.setting, best.build_s
+    if isinstance(system, PromptedSystem) and best.prompt_format is not None:
+        system.prompt_format, part.prompt_format = best.prompt_format, best.prompt_format.name
+    if best.setting == tried[-1].setting or not (isinstance(system, Tunable) and system.use(best.setting)):
+        return True
+    if isinstance(system, Trained) and seconds is not None:
+        system.max_seconds = min(budget.first_share, max(budget.left(), budget.first_share / 2))
+    return False
+
+
+def build(system: System, corpus: Corpus) -> float:
+    """Let a system take in the facts and, where it can, practise; the seconds of both."""
+    began = time.perf_counter()
+    system.ingest(corpus.facts)
+    build_s = time.perf_counter() - began
+    if isinstance(system, Practising) and corpus.dev.height:
+        build_s += practise(system, corpus.dev)
+    return round(build_s, 3)
+
+
+def practise(system: Practising, dev: pl.DataFrame) -> float:
+    """Practice on the development questions that are not worked examples; the seconds of it.
+
+    Of the accepted answers a system learns no more than whether its own is among them. The search for the prompt
+    format that it practises in is not practice.
+    """
+    if isinstance(system, PromptedSystem) and not system.shots:
+        _choose_format(system, dev)
+    shown = [shot.question for shot in getattr(system, "shots", ())]
+    tried = dev.filter(~pl.col("question").is_in(shown))
+    answers = tried["answers"].to_list()
+    began = time.perf_counter()
+    system.practise(tried["question"].to_list(), lambda i, text: exact_match(text, answers[i]))
+    return time.perf_counter() - began
+
+
+def _try(
+    system: System, corpus: Corpus, part: Part, setting: Mapping[str, object], *, built_s: float, seconds: float
+) -> _Tried:
+    """Score a system with its facts on the development questions; a prompted one in its best format."""
+    dev, entry = corpus.dev, {"setting": dict(setting), "build_s": built_s, "exact_match": None}
+    part.sweep.append(entry)
+    if isinstance(system, PromptedSystem):
+        choice = _choose_format(system, dev, seconds=seconds)
+        entry |= {"exact_match": choice.exact_match.get(choice.best.name), "formats": choice.exact_match}
+        if choice.num_skipped:
+            entry["skipped"] = f"{choice.num_skipped} formats: {OUT_OF_TIME}"
+        return _Tried(entry["exact_match"] or 0.0, dict(setting), choice.best, built_s)
+    if dev.height >= MIN_SCORED:
+        entry["exact_match"] = float(predict(system, dev, description=f"tuning {part.system}")["exact_match"].mean())
+    return _Tried(entry["exact_match"] or 0.0, dict(setting), None, built_s)
+
+
+def _choose_format(system: PromptedSystem, dev: pl.DataFrame, *, seconds: float = math.inf) -> FormatChoice:
+    """The format that is best on the development questions; plain, without examples, where they are too few."""
+    has_chat = system.lm.tokenizer.chat_template is not None
+    formats = [f for f in PROMPT_FORMATS if f.num_shots + MIN_SCORED <= dev.height and (has_chat or not f.is_chat)]
+    if formats:
+        return tune_format(system, dev, formats=formats, max_seconds=seconds)
+    system.prompt_format = PromptFormat(num_shots=0, is_chat=False)
+    return FormatChoice(system.prompt_format, {}, num_questions=0)
