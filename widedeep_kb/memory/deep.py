@@ -9,6 +9,7 @@ Letters: B, T as usual; n sub-keys of a half; Q heads; K slots read by a head; D
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -74,6 +75,20 @@ class DeepPool(nn.Module):
         return flat.unflatten(0, index.shape[:-1])
 
 
+class SlotChoice(NamedTuple):
+    """Which slots each head reads.
+
+    Attributes:
+        scores: [..., Q, K] float32 in [-2, 2], the sums of two cosines.
+        index: [..., Q, K] int64.
+        weights: [..., Q, 1 + K] float32 shares of attention that sum to 1, "nothing to say" first.
+    """
+
+    scores: Tensor
+    index: Tensor
+    weights: Tensor
+
+
 class DeepReader(nn.Module):
     """One adapter layer's way into the pool: its queries, its "nothing to say" score and its gate.
 
@@ -102,10 +117,15 @@ class DeepReader(nn.Module):
         Returns:
             the addition [B, T, H] and the share of attention given to slots [B, T, Q] (the rest says nothing).
         """
-        query = self.query(hidden_states).unflatten(-1, (self.num_heads, -1))
-        scores, index = pool(query, top_k=self.top_k)
-        null = self.null(hidden_states).float().unsqueeze(-1)
-        weights = torch.softmax(torch.cat([null, scores * self.scale.exp()], dim=-1), dim=-1)
+        _, index, weights = self.choose(hidden_states, pool)
         mass = 1 - weights[..., 0]
         read = pool.read(index, weights[..., 1:]) * sparse_null(mass, null_threshold).unsqueeze(-1)
         return torch.tanh(self.gate) * self.output(read.flatten(-2)), mass
+
+    def choose(self, hidden_states: Tensor, pool: DeepPool) -> SlotChoice:
+        """The slots that layer-normed hidden states [..., H] ask for."""
+        query = self.query(hidden_states).unflatten(-1, (self.num_heads, -1))
+        scores, index = pool(query, top_k=self.top_k)
+        null = self.null(hidden_states).float().unsqueeze(-1)
+        logits = torch.cat([null, scores * self.scale.exp()], dim=-1)
+        return SlotChoice(scores, index, torch.softmax(logits, dim=-1))
