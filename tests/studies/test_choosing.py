@@ -143,8 +143,42 @@ def test_prompt_formats_that_there_is_no_time_for_are_not_tried(
     monkeypatch.setattr(system, "generate", generate)
     tune(system, corpus, part, seconds=BUDGET_S)
     (entry,) = part.sweep
-    assert list(entry["formats"]) == ["plain-0", "plain-2"] and clock.now == 50.0
+    assert list(entry["formats"]) == ["plain-2", "chat-2"] and clock.now == 50.0
     assert entry["skipped"] == f"4 formats: {OUT_OF_TIME}"
+
+
+class Sensitive(ClosedBook):
+    """A stand-in that is right in its second setting, and there more often in chats."""
+
+    number = 0
+
+    def settings(self) -> Sequence[Mapping[str, object]]:
+        return [{"number": 0}, {"number": 1}]
+
+    def use(self, setting: Mapping[str, object]) -> bool:
+        self.number = int(setting["number"])
+        return False
+
+    def generate(self, questions: Sequence[str], **_options: object) -> list[Answer]:
+        name = self.prompt_format.name
+        right = {(0, "plain-5"): 4, (1, "plain-5"): 5, (1, "chat-0"): 9}.get((self.number, name), 0)
+        return [Answer(f"Q{i}" if i < right else "", None, [], 1, 1, 1.0) for i, _ in enumerate(questions)]
+
+
+def test_formats_are_tried_with_the_first_setting_and_again_with_the_best(
+    corpus: Corpus, tiny_frozen_lm: Callable[..., FrozenLM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, part = Sensitive(tiny_frozen_lm("llama", max_position_embeddings=2048)), Part("sensitive", 0)
+    monkeypatch.setattr(tuning, "exact_match", lambda text, _accepted: bool(text))
+    assert tune(system, corpus, part, seconds=None) is True
+    first, second = part.sweep
+    assert len(first["formats"]) == 6 and first["exact_match"] == first["formats"]["plain-5"] == 4 / 15
+    assert list(second["formats"])[0] == "plain-5" and len(second["formats"]) == 6, "15 questions, whatever the formats"
+    assert second["exact_match"] == second["formats"]["chat-0"] == 9 / 15
+    assert (part.setting, part.prompt_format, system.prompt_format.name) == ({"number": 1}, "chat-0", "chat-0")
+    few = Part("sensitive", 0)
+    tune(system, corpus, few, seconds=0.0)
+    assert list(few.sweep[0]["formats"]) == ["plain-2"] and few.sweep[1]["skipped"] == OUT_OF_TIME
 
 
 def test_without_a_budget_all_settings_are_tried(corpus: Corpus, clock: Clock) -> None:

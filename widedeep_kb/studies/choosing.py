@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -93,9 +93,11 @@ def tune(
 ) -> bool:
     """Give a system the setting and the prompt format that are best on the development questions.
 
-    Of a trained system each setting is trained for an equal share of `seconds`, and so is the last one. Settings that
-    there is no time for are not tried, and their lines in the sweep say so. Noted in `part`, with the seconds of the
-    build that is kept.
+    Prompt formats are tried with the first setting, for half of the time where others follow; the other settings are
+    tried in the format that was best, and the other formats again with the best setting where it still is in place. Of
+    a trained system each setting is trained for an equal share of `seconds`, and so is the last one. What there is no
+    time for is not tried, and its line in the sweep says so. Noted in `part`, with the seconds of the build that is
+    kept.
 
     Args:
         system: without facts.
@@ -123,15 +125,21 @@ def tune(
         if built_s is None:
             built_s = budget.build(system, corpus, num_left=num_left)
         began = time.perf_counter()
-        tried.append(_try(system, corpus, part, setting, built_s=built_s, seconds=budget.left() / num_left))
-        budget.longest_rest = max(budget.longest_rest, time.perf_counter() - began)
+        formats = (tried[0].prompt_format,) if tried and tried[0].prompt_format else None
+        seconds_here = budget.left() / (1 if num_left == 1 else 2)
+        tried.append(_try(system, corpus, part, setting, built_s=built_s, seconds=seconds_here, formats=formats))
+        num_passes = max(1, len(part.sweep[-1].get("formats", ())))  # several formats are tried but once
+        budget.longest_rest = max(budget.longest_rest, (time.perf_counter() - began) / num_passes)
         if len(settings) > 1:
             tell(f"{part.system}: setting {i + 1} of {len(settings)}, {dict(setting)}: {tried[-1].score:.3f}")
     best = max(tried, key=lambda one: one.score)
     part.setting, part.build_s = best.setting, best.build_s
+    is_kept = best is tried[-1] or not (isinstance(system, Tunable) and system.use(best.setting))
     if isinstance(system, PromptedSystem) and best.prompt_format is not None:
+        if is_kept and best is not tried[0]:
+            best = _try_other_formats(system, corpus, part.sweep[tried.index(best)], best, seconds=budget.left())
         system.prompt_format, part.prompt_format = best.prompt_format, best.prompt_format.name
-    if best.setting == tried[-1].setting or not (isinstance(system, Tunable) and system.use(best.setting)):
+    if is_kept:
         return True
     if isinstance(system, Trained) and seconds is not None:
         system.max_seconds = min(budget.first_share, max(budget.left(), budget.first_share / 2))
@@ -165,13 +173,23 @@ def practise(system: Practising, dev: pl.DataFrame) -> float:
 
 
 def _try(
-    system: System, corpus: Corpus, part: Part, setting: Mapping[str, object], *, built_s: float, seconds: float
+    system: System,
+    corpus: Corpus,
+    part: Part,
+    setting: Mapping[str, object],
+    *,
+    built_s: float,
+    seconds: float,
+    formats: Sequence[PromptFormat] | None,
 ) -> _Tried:
-    """Score a system with its facts on the development questions; a prompted one in its best format."""
+    """Score a system with its facts on the development questions, a prompted one in the best of `formats`.
+
+    None = all formats.
+    """
     dev, entry = corpus.dev, {"setting": dict(setting), "build_s": built_s, "exact_match": None}
     part.sweep.append(entry)
     if isinstance(system, PromptedSystem):
-        choice = _choose_format(system, dev, seconds=seconds)
+        choice = _choose_format(system, dev, seconds=seconds, formats=formats)
         entry |= {"exact_match": choice.exact_match.get(choice.best.name), "formats": choice.exact_match}
         if choice.num_skipped:
             entry["skipped"] = f"{choice.num_skipped} formats: {OUT_OF_TIME}"
@@ -181,11 +199,41 @@ def _try(
     return _Tried(entry["exact_match"] or 0.0, dict(setting), None, built_s)
 
 
-def _choose_format(system: PromptedSystem, dev: pl.DataFrame, *, seconds: float = math.inf) -> FormatChoice:
-    """The format that is best on the development questions; plain, without examples, where they are too few."""
+def _try_other_formats(system: PromptedSystem, corpus: Corpus, entry: dict, best: _Tried, *, seconds: float) -> _Tried:
+    """The best setting in the best of all formats; those tried now are added to its line of the sweep."""
+    others = [f for f in _formats(system, corpus.dev) if f != best.prompt_format]
+    if not others or seconds <= 0:
+        return best
+    choice = _choose_format(system, corpus.dev, seconds=seconds, formats=others)
+    entry["formats"] = {**entry["formats"], **choice.exact_match}
+    score = choice.exact_match[choice.best.name]
+    if score <= best.score:
+        return best
+    entry["exact_match"] = score
+    return replace(best, score=score, prompt_format=choice.best)
+
+
+def _formats(system: PromptedSystem, dev: pl.DataFrame) -> list[PromptFormat]:
+    """The formats that there are development questions for, the most promising first, as time may run out."""
     has_chat = system.lm.tokenizer.chat_template is not None
-    formats = [f for f in PROMPT_FORMATS if f.num_shots + MIN_SCORED <= dev.height and (has_chat or not f.is_chat)]
-    if formats:
-        return tune_format(system, dev, formats=formats, max_seconds=seconds)
+    found = [f for f in PROMPT_FORMATS if f.num_shots + MIN_SCORED <= dev.height and (has_chat or not f.is_chat)]
+    return sorted(found, key=lambda f: (f.num_shots == 0, f.num_shots, f.is_chat))
+
+
+def _choose_format(
+    system: PromptedSystem,
+    dev: pl.DataFrame,
+    *,
+    seconds: float = math.inf,
+    formats: Sequence[PromptFormat] | None = None,
+) -> FormatChoice:
+    """The format that is best on the development questions; plain, without examples, where they are too few.
+
+    Whatever formats are tried, the same questions are worked examples, and the others are scored.
+    """
+    known = _formats(system, dev)
+    if known:
+        num_shots = max(f.num_shots for f in known)
+        return tune_format(system, dev, formats=formats or known, max_seconds=seconds, num_shots=num_shots)
     system.prompt_format = PromptFormat(num_shots=0, is_chat=False)
     return FormatChoice(system.prompt_format, {}, num_questions=0)

@@ -126,6 +126,7 @@ def tune_format(
     formats: Sequence[PromptFormat] = PROMPT_FORMATS,
     seed: int = 0,
     max_seconds: float = math.inf,
+    num_shots: int | None = None,
 ) -> FormatChoice:
     """Give `system` the format with the highest exact match on development questions, and its shots.
 
@@ -137,11 +138,13 @@ def tune_format(
         formats: the formats tried.
         seed: of the shuffling.
         max_seconds: formats that will not be done by then are not tried, but for the first.
+        num_shots: questions set apart as worked examples; None = as many as the largest format shows.
 
     Raises:
         ValueError: no question is left to score.
     """
-    scored = take_shots(system, dev_questions, num_shots=max(f.num_shots for f in formats), seed=seed)
+    num_shots = max(f.num_shots for f in formats) if num_shots is None else num_shots
+    scored = take_shots(system, dev_questions, num_shots=num_shots, seed=seed)
     scores: dict[PromptFormat, float] = {}
     began, longest = time.perf_counter(), 0.0
     console = Console(stderr=True)
