@@ -269,7 +269,9 @@ def _callbacks(config: FitConfig, folder: Path) -> list[Callback]:
 def _loggers(config: FitConfig, folder: Path) -> list[Logger]:
     loggers: list[Logger] = [CSVLogger(str(folder), name="", version="", flush_logs_every_n_steps=10)]
     if config.wandb:
-        loggers.append(WandbLogger(project="widedeep_kb", save_dir=str(folder), offline=True, name=folder.name))
+        # `offline` is told by the environment, which wandb reads once a process, perhaps for a run before this one
+        offline = {"offline": True, "mode": "offline"}
+        loggers.append(WandbLogger(project="widedeep_kb", save_dir=str(folder), name=folder.name, **offline))
     return loggers
 
 
