@@ -103,13 +103,13 @@ def write_files(name: str, num_facts: int, folder: Path, lm: FrozenLM, args: arg
     facts = short_facts(sample_subjects(corpus.facts, max_facts=num_facts, seed=args.seed), lm)
     questions = questions_of(corpus, facts, num_questions=args.num_questions, seed=args.seed)
     write_table(facts, folder / "facts.parquet")
-    write_questions(questions, folder / "questions.parquet")
+    write_questions(folder / "questions.parquet", questions)
     nq = pl.read_parquet(args.data_dir / "nq_open" / "dev.parquet").sample(
         args.num_unrelated, shuffle=True, seed=args.seed
     )
     tags = pl.lit(["nq_open"], dtype=pl.List(pl.String))
     unrelated = nq.select("question", answers="answer", fact_id=pl.lit(None, dtype=pl.String), tags=tags)
-    write_questions(unrelated.cast(QUESTION_SCHEMA), folder / "unrelated.parquet")
+    write_questions(folder / "unrelated.parquet", unrelated.cast(QUESTION_SCHEMA))
     tell(corpus=name, facts=facts.height, questions=questions.height, example=questions["question"][0])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
+from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records, read_facts, read_questions
 from widedeep_kb.sources.corpus import Corpus
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "bench_compare.py"))
@@ -56,6 +56,23 @@ def test_a_corpus_without_own_questions_is_an_error() -> None:
     none = Corpus(made.name, made.facts, made.questions.clear(), {})
     with pytest.raises(ValueError, match="made: no question in own phrasing among 80 facts"):
         SCRIPT["questions_of"](none, none.facts, num_questions=6, seed=0)
+
+
+def test_a_comparison_has_its_files_once(tmp_path: Path, tiny_frozen_lm, capsys: pytest.CaptureFixture) -> None:  # noqa: ANN001
+    (tmp_path / "nq_open").mkdir()
+    nq = pl.DataFrame({"question": [f"who is {i}" for i in range(9)], "answer": [[f"Ann {i}"] for i in range(9)]})
+    nq.write_parquet(tmp_path / "nq_open" / "dev.parquet")
+    words = ["--data-dir", str(tmp_path), "--num-questions", "5", "--num-unrelated", "4", "--output", str(tmp_path)]
+    args, folder = SCRIPT["parse_args"](words), tmp_path / "made-40"
+    write_files = SCRIPT["write_files"]
+    write_files.__globals__["load_corpus"] = lambda _name, data_dir: corpus()
+    write_files("made", 40, folder, tiny_frozen_lm("llama"), args)
+    facts, questions = read_facts(folder / "facts.parquet"), read_questions(folder / "questions.parquet")
+    assert facts.height == 40 and set(questions["fact_id"]) <= set(facts["fact_id"]) and questions.height == 15
+    assert read_questions(folder / "unrelated.parquet")["answers"].list.first().str.starts_with("Ann").sum() == 4
+    assert '"questions": 15' in capsys.readouterr().out
+    write_files("made", 40, folder, tiny_frozen_lm("llama"), args)
+    assert not capsys.readouterr().out, "made once"
 
 
 def test_the_best_way_stands_first() -> None:
