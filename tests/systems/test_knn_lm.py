@@ -25,7 +25,8 @@ MakeLM = Callable[..., FrozenLM]
 @pytest.fixture
 def system(tiny_lm: FrozenLM, facts: pl.DataFrame) -> KNNLM:
     """With the facts."""
-    system = KNNLM(tiny_lm, mixture=Mixture(share=0.4, temperature=3.0, num_neighbours=7), **OPTIONS)
+    mixture = Mixture(share=0.4, temperature=3.0, num_neighbours=7)
+    system = KNNLM(tiny_lm, mixture=mixture, num_questions=2, **OPTIONS)
     system.ingest(facts)
     return system
 
@@ -155,7 +156,7 @@ def test_an_llm_without_the_block_is_refused(
 
 def test_texts_are_in_trained_frames_and_the_same_for_a_seed(tiny_lm: FrozenLM, facts: pl.DataFrame) -> None:
     trained = frames("trained", "question")
-    one, same, other = (KNNLM(tiny_lm, seed=seed)._texts(facts)[0] for seed in (0, 0, 1))
+    one, same, other = (KNNLM(tiny_lm, num_questions=2, seed=seed)._texts(facts)[0] for seed in (0, 0, 1))
     assert one == same != other
     names = [(row["subject"], row["relation"]) for row in facts.iter_rows(named=True)]
     for i, head in enumerate(one):

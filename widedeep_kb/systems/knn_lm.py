@@ -61,7 +61,7 @@ SWEEP = (
     Mixture(share=0.65),  # the paper on a domain that the LLM was not trained on
     Mixture(share=0.9),
     Mixture(share=0.8, temperature=10.0, num_neighbours=8),  # as nearest-neighbour translation (arXiv 2105.13022)
-    Mixture(share=0.8, temperature=100.0, num_neighbours=16),
+    Mixture(share=0.9, temperature=0.3, num_neighbours=64),
 )
 
 
@@ -71,7 +71,8 @@ class KNNLM(ClosedBook):
     Args:
         lm: the frozen LLM.
         mixture: of neighbours and LLM.
-        num_questions: about each fact, in frames of the split for training, in the plain prompt format without shots.
+        num_questions: about each fact, in frames of the split for training, in the plain prompt format without shots: a
+            question is only near to one in words like its own.
         seed: of the choice of frames.
         prompt_format, shots, max_new_tokens, batch_size: as in `PromptedSystem`.
     """
@@ -81,7 +82,7 @@ class KNNLM(ClosedBook):
         lm: FrozenLM,
         *,
         mixture: Mixture = SWEEP[0],
-        num_questions: int = 2,
+        num_questions: int = 8,
         seed: int = 0,
         prompt_format: PromptFormat = DEFAULT_FORMAT,
         shots: Sequence[Shot] = (),
