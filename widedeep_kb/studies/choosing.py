@@ -116,8 +116,7 @@ def tune(
     for i, setting in enumerate(settings):
         num_left = len(settings) - i
         if tried and not budget.has_room(num_left, is_trained=isinstance(system, Trained)):
-            left_out = {"build_s": None, "exact_match": None, "skipped": OUT_OF_TIME}
-            part.sweep += [{"setting": dict(one), **left_out} for one in settings[i:]]
+            part.sweep += [_left_out(one) for one in settings[i:]]
             tell(f"{part.system}: {num_left} of {len(settings)} settings not tried, {OUT_OF_TIME}")
             break
         if isinstance(system, Tunable) and system.use(setting):
@@ -144,6 +143,11 @@ def tune(
     if isinstance(system, Trained) and seconds is not None:
         system.max_seconds = min(budget.first_share, max(budget.left(), budget.first_share / 2))
     return False
+
+
+def _left_out(setting: Mapping[str, object]) -> dict[str, object]:
+    """The line of a setting that was not tried."""
+    return {"setting": dict(setting), "build_s": None, "exact_match": None, "skipped": OUT_OF_TIME}
 
 
 def build(system: System, corpus: Corpus) -> float:
