@@ -6,15 +6,19 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 import pytest
+import torch
 
 from widedeep_kb.answering import AskOptions
 from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.reader import Reader, ReaderConfig
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import QUESTION_SCHEMA
 from widedeep_kb.studies import forgetting as study
 from widedeep_kb.studies.forgetting import Probes, bare_llm_of, forgetting
 from widedeep_kb.systems.bm25_rag import BM25RAG
 from widedeep_kb.systems.full_ft import FullFineTuning
 from widedeep_kb.systems.memory import MemorySystem
+from widedeep_kb.systems.prompts import Context
 from widedeep_kb.systems.protocol import Answer
 
 PROBES = Probes(
@@ -63,3 +67,18 @@ def test_the_bare_llm_is_asked_in_the_same_batches(tiny_frozen_lm: Callable[...,
     for system, batch_size in zip(systems, (9, 11, 7), strict=True):
         bare = bare_llm_of(system, lm)
         assert (bare.batch_size, bare.max_new_tokens) == (batch_size, 5)
+
+
+def test_the_bare_llm_reads_what_a_memory_reads(tiny_frozen_lm: Callable[..., FrozenLM]) -> None:
+    lm = tiny_frozen_lm("llama")
+    torch.manual_seed(0)
+    memory = KnowledgeMemory(lm, Reader(ReaderConfig.for_lm(lm, slot_width=16, num_heads=2, head_dim=8)))
+    memory.write([{"subject": "Zorvania", "relation": "capital", "object": "Quillfax"}])
+    system = MemorySystem(memory, AskOptions(max_new_tokens=4))
+    system.lm = lm  # as `Wide` has it
+    texts = ["who painted the mona lisa", "The painter of the Mona Lisa is", "Who painted it?"]
+    rows = {"question": texts, "answers": [["x"]] * 3, "fact_id": [None] * 3, "tags": [[]] * 3}
+    found = forgetting(system, Probes(pl.DataFrame(rows, schema=QUESTION_SCHEMA), ()))
+    assert found.share_changed == 0.0, "none names a stored subject"
+    bare = bare_llm_of(system, lm)
+    assert [bare._prompt(text, Context()) for text in texts] == system.prompts(texts)

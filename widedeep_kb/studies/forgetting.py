@@ -15,6 +15,7 @@ import polars as pl
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.metrics import bootstrap_interval, clean_prediction
+from widedeep_kb.phrasings import ask_prompt
 from widedeep_kb.studies.evaluate import predict
 from widedeep_kb.systems.closed_book import ClosedBook
 from widedeep_kb.systems.memory import MemorySystem
@@ -108,6 +109,13 @@ def default_texts(*, num_texts: int = 32, num_words: int = 120) -> tuple[str, ..
     return tuple(texts[:num_texts])
 
 
+class Plain(ClosedBook):
+    """The bare LLM in the prompt of memories and tuned LLMs: statements are gone on with, questions are answered."""
+
+    def _prompt(self, question: str, context: Context) -> str:
+        return ask_prompt(question)
+
+
 def bare_llm_of(system: System, lm: FrozenLM) -> ClosedBook:
     """The bare LLM in the prompt format of a system, with its worked examples but for their facts.
 
@@ -116,7 +124,7 @@ def bare_llm_of(system: System, lm: FrozenLM) -> ClosedBook:
     batch_size = system.options.batch_size if isinstance(system, MemorySystem) else getattr(system, "batch_size", 32)
     options = {"max_new_tokens": getattr(system, "max_new_tokens", 32), "batch_size": batch_size}
     if not isinstance(system, PromptedSystem):
-        return ClosedBook(lm, prompt_format=PromptFormat(num_shots=0, is_chat=False), **options)
+        return Plain(lm, prompt_format=PromptFormat(num_shots=0, is_chat=False), **options)
     shots = [Shot(shot.question, shot.answer, Context(), shot.fact_id) for shot in system.shots]
     return ClosedBook(lm, prompt_format=system.prompt_format, shots=shots, **options)
 

@@ -27,7 +27,7 @@ class Stateless:
 
     def __init__(self, questions: pl.DataFrame, *, batch_size: int) -> None:
         self.questions, self.batch_size = questions, batch_size
-        self._known: dict[tuple[str, tuple[str, ...]], float] = {}
+        self._known: dict[tuple[type, str, tuple[str, ...]], float] = {}
 
     def exact_match(self, system: System) -> float:
         """Mean exact match of a tuned system's stateless self."""
@@ -36,7 +36,7 @@ class Stateless:
             return 0.0
         bare = bare_llm_of(system, lm)
         shots = bare.shots[: bare.prompt_format.num_shots]
-        key = (bare.prompt_format.name, tuple(shot.question for shot in shots))
+        key = (type(bare), bare.prompt_format.name, tuple(shot.question for shot in shots))
         if key not in self._known:
             answers = predict(bare, self.questions, batch_size=self.batch_size, description="without facts")
             self._known[key] = float(answers["exact_match"].mean())
