@@ -258,3 +258,29 @@ def test_the_worst_seed_of_a_change_is_kept_beside_the_mean() -> None:
     found = update_of([*records, None])
     assert (found["share_right"], found["share_right_least"], found["share_moved_most"]) == (0.75, 0.5, 0.2)
     assert update_of([None]) is None
+
+
+def test_further_seeds_are_trained_in_the_first_ones_setting(
+    facts: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_frozen_lm: Callable[..., FrozenLM]
+) -> None:
+    made: list[Settled] = []
+
+    def make(_name: str, _lm: object, *, seed: int, max_seconds: float | None) -> Settled:
+        made.append(Settled(seed=seed, max_seconds=max_seconds))
+        return made[-1]
+
+    monkeypatch.setattr(compare_module, "make_system", make)
+    corpus = prepare(facts, made_questions(facts), probes=NO_PROBES, num_dev=12)
+    config = CompareConfig(systems=("lora",), seeds=(3, 1), budget_minutes=1.0)
+    compare(corpus, lambda: tiny_frozen_lm("llama"), config, output=tmp_path)
+    first, second = made
+    assert (first.seed, second.seed) == (3, 1)
+    assert second.ingested == [(1.0, first.ingested[1][1])], "once, in the best setting, trained as long as that was"
+    parts = {part["seed"]: part for part in read_parts(tmp_path)}
+    assert len(parts[3]["sweep"]) == 3 and parts[1]["sweep"] == [] and parts[1]["tune_s"] == 0.0
+    assert parts[1]["setting"] == parts[3]["setting"] == {"share": 1.0}
+    assert parts[3]["update"] is not None and parts[1]["update"] is None
+    predictions = pl.read_parquet(tmp_path / "predictions.parquet")
+    own = measure(predictions, read_parts(tmp_path), facts=facts, about={})["systems"]["lora"]
+    assert len(own["tuning"]["sweep"]) == 3 and own["costs"]["tune_s"] == parts[3]["tune_s"]
+    assert own["overall"]["num_seeds"] == 2 and own["update"]["share_right"] == parts[3]["update"]["share_right"]

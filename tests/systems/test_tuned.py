@@ -16,8 +16,17 @@ from widedeep_kb.systems.full_ft import FullFineTuning
 from widedeep_kb.systems.lora import Lora
 from widedeep_kb.systems.protocol import Altering, Trained, Tunable
 from widedeep_kb.systems.proxy_tuning import ProxyTuning
+from widedeep_kb.systems.training_step import TOKEN_STEP
 from widedeep_kb.systems.training_texts import training_texts
-from widedeep_kb.systems.tuned import IGNORED, LEAST_STEPS, TunedLM, schedule, text_loglikelihood, to_batch
+from widedeep_kb.systems.tuned import (
+    IGNORED,
+    LEAST_STEPS,
+    TunedLM,
+    batch_size_for,
+    schedule,
+    text_loglikelihood,
+    to_batch,
+)
 from widedeep_kb.training.fit_config import FitConfig
 
 QUESTION = "What is the flag colour of Zorvania?"
@@ -143,10 +152,17 @@ def test_texts_ask_for_every_fact_in_trained_frames_only(facts: pl.DataFrame) ->
 
 def test_no_loss_is_taken_on_prompts_and_padding(tiny_lm: FrozenLM, facts: pl.DataFrame) -> None:
     texts = list(itertools.islice(training_texts(facts, seed=0), 6))
-    ids, mask, labels = to_batch(tiny_lm, texts)
+    ids, labels = to_batch(tiny_lm, texts)
+    assert ids.shape == labels.shape and ids.shape[1] % TOKEN_STEP == 0
     for i, text in enumerate(texts):
-        assert tiny_lm.tokenizer.decode(ids[i][mask[i] == 1]) == text.prompt + text.answer
+        (own,) = tiny_lm.encode([text.prompt + text.answer])
+        assert ids[i, : len(own)].tolist() == own
+        assert set(ids[i, len(own) :].tolist()) <= {tiny_lm.tokenizer.pad_token_id}
         assert tiny_lm.tokenizer.decode(labels[i][labels[i] != IGNORED]) == text.answer
+
+
+def test_many_facts_are_learnt_in_larger_batches() -> None:
+    assert [batch_size_for(n, least=32) for n in (1, 1000, 4000, 10_000, 64_000, 10**6)] == [32, 32, 64, 101, 128, 128]
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

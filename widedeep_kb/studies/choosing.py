@@ -15,7 +15,7 @@ from widedeep_kb.studies.evaluate import predict
 from widedeep_kb.systems.prompted import PromptedSystem
 from widedeep_kb.systems.prompts import PROMPT_FORMATS, PromptFormat
 from widedeep_kb.systems.protocol import Practising, System, Trained, Tunable
-from widedeep_kb.systems.tuning import FormatChoice, tune_format
+from widedeep_kb.systems.tuning import FormatChoice, take_shots, tune_format
 
 MIN_SCORED = 10  # development questions behind the worked examples
 OUT_OF_TIME = "the budget was spent"
@@ -81,6 +81,7 @@ class _Tried:
     setting: dict[str, object]
     prompt_format: PromptFormat | None
     build_s: float
+    train_limit_s: float | None
 
 
 def tune(
@@ -132,7 +133,7 @@ def tune(
         if len(settings) > 1:
             tell(f"{part.system}: setting {i + 1} of {len(settings)}, {dict(setting)}: {tried[-1].score:.3f}")
     best = max(tried, key=lambda one: one.score)
-    part.setting, part.build_s = best.setting, best.build_s
+    part.setting, part.build_s, part.train_limit_s = best.setting, best.build_s, best.train_limit_s
     is_kept = best is tried[-1] or not (isinstance(system, Tunable) and system.use(best.setting))
     if isinstance(system, PromptedSystem) and best.prompt_format is not None:
         if is_kept and best is not tried[0]:
@@ -142,7 +143,41 @@ def tune(
         return True
     if isinstance(system, Trained) and seconds is not None:
         system.max_seconds = min(budget.first_share, max(budget.left(), budget.first_share / 2))
+        part.train_limit_s = system.max_seconds
     return False
+
+
+def train_limit_s(system: System) -> float | None:
+    """Seconds that a system is trained for at most; None = it is not, or as long as its recipe says."""
+    return system.max_seconds if isinstance(system, Trained) else None
+
+
+def settle(system: System, corpus: Corpus, part: Part, *, chosen: Mapping) -> None:
+    """Let a system take in the facts in the setting and prompt format that another seed's part chose, as long trained.
+
+    Args:
+        system: without facts.
+        corpus: its facts, and the development questions that are worked examples.
+        part: filled in.
+        chosen: the other part, as JSON says.
+    """
+    part.setting, part.prompt_format = dict(chosen["setting"]), chosen["prompt_format"]
+    part.train_limit_s = chosen["train_limit_s"]
+    if isinstance(system, Tunable) and part.setting:
+        system.use(part.setting)
+    if isinstance(system, Trained):
+        system.max_seconds = part.train_limit_s
+    part.build_s = build(system, corpus)
+    use_format(system, part.prompt_format, corpus.dev)
+
+
+def use_format(system: System, name: str | None, dev: pl.DataFrame) -> None:
+    """Give a system that shows text the prompt format of this name, and the worked examples that it was chosen with."""
+    if not isinstance(system, PromptedSystem) or name is None:
+        return
+    (system.prompt_format,) = [one for one in PROMPT_FORMATS if one.name == name]
+    if system.prompt_format.num_shots:
+        take_shots(system, dev, num_shots=system.prompt_format.num_shots)
 
 
 def _left_out(setting: Mapping[str, object]) -> dict[str, object]:
@@ -197,10 +232,10 @@ def _try(
         entry |= {"exact_match": choice.exact_match.get(choice.best.name), "formats": choice.exact_match}
         if choice.num_skipped:
             entry["skipped"] = f"{choice.num_skipped} formats: {OUT_OF_TIME}"
-        return _Tried(entry["exact_match"] or 0.0, dict(setting), choice.best, built_s)
+        return _Tried(entry["exact_match"] or 0.0, dict(setting), choice.best, built_s, train_limit_s(system))
     if dev.height >= MIN_SCORED:
         entry["exact_match"] = float(predict(system, dev, description=f"tuning {part.system}")["exact_match"].mean())
-    return _Tried(entry["exact_match"] or 0.0, dict(setting), None, built_s)
+    return _Tried(entry["exact_match"] or 0.0, dict(setting), None, built_s, train_limit_s(system))
 
 
 def _try_other_formats(system: PromptedSystem, corpus: Corpus, entry: dict, best: _Tried, *, seconds: float) -> _Tried:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
@@ -23,7 +23,7 @@ import polars as pl
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.schema import FACT_SCHEMA, QUESTION_SCHEMA
 from widedeep_kb.studies.asked import tag_shared_words, unservable_questions
-from widedeep_kb.studies.choosing import build, tune
+from widedeep_kb.studies.choosing import build, settle, tune
 from widedeep_kb.studies.comparison import CompareConfig, Corpus, Part, limit_answers
 from widedeep_kb.studies.evaluate import PREDICTION_SCHEMA, predict
 from widedeep_kb.studies.forgetting import Probes, forgetting
@@ -95,22 +95,48 @@ def compare(
     Raises:
         ValueError: the folder is of another comparison.
     """
-    _claim(output, corpus, lm(), config)
-    runs, stateless = list(_runs(config)), Stateless(corpus.test, batch_size=config.batch_size)
+    claim(output, corpus, lm(), config)
+    runs, stateless = list(runs_of(config)), Stateless(corpus.test, batch_size=config.batch_size)
     for number, (name, seed) in enumerate(runs, start=1):
-        if _part_file(output, name, seed, "json").exists():
+        if has_part(output, name, seed):
             tell(f"{number}/{len(runs)} {name}, seed {seed}: there already")
             continue
         tell(f"{number}/{len(runs)} {name}, seed {seed}")
         began = time.perf_counter()
-        part, predictions = run_system(name, seed, corpus, lm, config, stateless, tell)
-        write_table(predictions, _part_file(output, name, seed, "parquet"))
-        write_text(json.dumps(asdict(part), indent=1), _part_file(output, name, seed, "json"))
-        exact = predictions.filter(pl.col("asked") == PLAIN)["exact_match"].mean()
+        exact = run_part(name, seed, corpus, lm, config, stateless, output=output, tell=tell)
         tell(f"{number}/{len(runs)} {name}, seed {seed}: exact match {exact:.3f}, {time.perf_counter() - began:.0f} s")
     predictions = pl.concat([pl.read_parquet(_part_file(output, *run, "parquet")) for run in runs])
     write_table(predictions, output / "predictions.parquet")
     return predictions
+
+
+def run_part(
+    name: str,
+    seed: int,
+    corpus: Corpus,
+    lm: Callable[[], FrozenLM],
+    config: CompareConfig,
+    stateless: Stateless,
+    *,
+    output: Path,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> float:
+    """Run one system with one seed and write its files; its exact match on the user's own questions.
+
+    With another seed than the first of `config` the first one's files must be there: it was tuned with that.
+    """
+    chosen = None
+    if seed != config.seeds[0]:
+        chosen = json.loads(_part_file(output, name, config.seeds[0], "json").read_text())
+    part, predictions = run_system(name, seed, corpus, lm, config, stateless, tell, chosen=chosen)
+    write_table(predictions, _part_file(output, name, seed, "parquet"))
+    write_text(json.dumps(asdict(part), indent=1), _part_file(output, name, seed, "json"))
+    return float(predictions.filter(pl.col("asked") == PLAIN)["exact_match"].mean())
+
+
+def has_part(output: Path, name: str, seed: int) -> bool:
+    """Whether one system with one seed is done in a folder."""
+    return _part_file(output, name, seed, "json").exists()
 
 
 def read_parts(output: Path) -> list[dict]:
@@ -126,14 +152,22 @@ def run_system(
     config: CompareConfig,
     stateless: Stateless,
     tell: Callable[[str], None],
+    *,
+    chosen: Mapping | None = None,
 ) -> tuple[Part, pl.DataFrame]:
-    """Tune, build, ask, and see what was forgotten and what a change takes."""
+    """Tune, build, ask, and see what was forgotten and what a change takes.
+
+    `chosen`, the part of another seed, spares tuning and the change.
+    """
     part = Part(name, seed)
     seconds = None if config.budget_minutes is None else 60 * config.budget_minutes
     system = make_system(name, lm, seed=seed, max_seconds=seconds)
     try:
         began = time.perf_counter()
         limit_answers(system, config)
+        if chosen is not None:
+            settle(system, corpus, part, chosen=chosen)
+            return part, _measured(system, part, corpus, replace(config, num_updates=0), stateless)
         is_built = tune(system, corpus, part, seconds=seconds, tell=tell)
         part.tune_s = round(time.perf_counter() - began - (part.build_s if is_built else 0.0), 3)
         if not is_built:
@@ -164,14 +198,19 @@ def _measured(system: System, part: Part, corpus: Corpus, config: CompareConfig,
     return pl.concat(asked).select(*columns, "asked", *PREDICTION_SCHEMA)
 
 
-def _runs(config: CompareConfig) -> Iterator[tuple[str, int]]:
+def runs_of(config: CompareConfig) -> Iterator[tuple[str, int]]:
+    """Every system with every seed that it is run with."""
     for name in config.systems:
         for seed in config.seeds if SYSTEMS[name].is_trained else config.seeds[:1]:
             yield name, seed
 
 
-def _claim(output: Path, corpus: Corpus, lm: FrozenLM, config: CompareConfig) -> None:
-    """Make the folder, or see that it is of the same comparison."""
+def claim(output: Path, corpus: Corpus, lm: FrozenLM, config: CompareConfig) -> None:
+    """Make the folder, or see that it is of the same comparison.
+
+    Raises:
+        ValueError: the folder is of another comparison, or holds something else.
+    """
     own = {
         "llm": asdict(lm.identity),
         "facts": _digest(corpus.facts, FACT_SCHEMA),

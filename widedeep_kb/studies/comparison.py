@@ -22,8 +22,9 @@ class CompareConfig:
 
     Attributes:
         systems: names of the registry.
-        seeds: each trained system is trained once a seed; the others are asked once.
-        budget_minutes: that tuning and building one system with one seed may take; None = as long as its recipe says.
+        seeds: each trained system is trained once a seed, in the setting that was best with the first one; the others
+            are asked once.
+        budget_minutes: that tuning and building one system may take; None = as long as its recipe says.
         num_dev: development questions, about facts that no test question asks for; for settings, prompt formats
             and practice.
         num_updates: facts changed to see what a change takes; 0 = none.
@@ -89,13 +90,15 @@ class Part:
     Attributes:
         system, seed: which.
         prompt_format: the one chosen, for a system that shows text.
-        setting: the one chosen, of those in `sweep`.
-        sweep: every setting and format tried, with its exact match on the development questions and its seconds.
+        setting: the one chosen, of those in the `sweep` of the first seed.
+        sweep: every setting and format tried, with its exact match on the development questions and its seconds; none
+            of another seed than the first.
+        train_limit_s: seconds that a trained system was trained for at most; None = as long as its recipe says.
         tune_s, build_s: seconds of tuning, and of taking in the facts with the setting chosen.
         size_bytes: kept to answer, the LLM's own aside.
         stateless_exact_match: of its stateless self, on the test questions (see `stateless`).
         history: what a system noted of its training or practice.
-        forgetting, update: see there.
+        forgetting, update: see there; what a change takes is seen with the first seed.
     """
 
     system: str
@@ -103,6 +106,7 @@ class Part:
     prompt_format: str | None = None
     setting: dict[str, object] = field(default_factory=dict)
     sweep: list[dict[str, object]] = field(default_factory=list)
+    train_limit_s: float | None = None
     tune_s: float = 0.0
     build_s: float = 0.0
     size_bytes: int = 0

@@ -57,7 +57,7 @@ def measure(
             "costs": costs(frame, own, num_facts=facts.height),
             "forgetting": mean_of([part["forgetting"] for part in own]),
             "update": update_of([part["update"] for part in own]),
-            "tuning": {key: own[0][key] for key in ("setting", "prompt_format", "sweep")} if own else None,
+            "tuning": tuning_of(own),
             "by": {group: by_group(whole if group in WHOLE else frame, group) for group in GROUPINGS},
         }
     return {**about, "systems": systems, "differences": differences(grouped, names)}
@@ -167,7 +167,7 @@ def share_of_room(reached: float, baseline: float | None) -> float | None:
 
 
 def costs(frame: pl.DataFrame, parts: Sequence[Mapping], *, num_facts: int) -> dict[str, float]:
-    """Time, tokens and bytes of one system, medians over seeds."""
+    """Time, tokens and bytes of one system, medians over seeds; tuned it was once."""
 
     def median(key: str) -> float | None:
         values = [part[key] for part in parts]
@@ -178,7 +178,7 @@ def costs(frame: pl.DataFrame, parts: Sequence[Mapping], *, num_facts: int) -> d
         "ms_per_question": round(float(frame["latency_ms"].mean()), 3),
         "prompt_tokens_per_question": round(float(frame["prompt_tokens"].mean()), 2),
         "generated_tokens_per_question": round(float(frame["generated_tokens"].mean()), 2),
-        "tune_s": median("tune_s"),
+        "tune_s": max((part["tune_s"] for part in parts), default=None),
         "build_s": median("build_s"),
         "size_bytes": size,
         "bytes_per_fact": None if size is None else round(size / num_facts, 1),
@@ -211,6 +211,14 @@ def update_of(records: Sequence[Mapping | None]) -> dict[str, object] | None:
     moved = [record["share_moved"] for record in present if record["share_moved"] is not None]
     least = min(record["share_right"] for record in present)
     return {**found, "share_right_least": least, "share_moved_most": max(moved, default=None)}
+
+
+def tuning_of(parts: Sequence[Mapping]) -> dict[str, object] | None:
+    """How a system was tuned: of its parts, that of the seed which the sweep was made with."""
+    if not parts:
+        return None
+    tuned = next((part for part in parts if part["sweep"]), parts[0])
+    return {key: tuned[key] for key in ("setting", "prompt_format", "sweep")}
 
 
 def differences(frame: pl.DataFrame, names: Sequence[str]) -> list[dict[str, object]]:

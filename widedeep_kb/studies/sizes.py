@@ -20,14 +20,11 @@ from pathlib import Path
 import polars as pl
 
 from widedeep_kb.lm import FrozenLM
-from widedeep_kb.studies.choosing import practise
+from widedeep_kb.studies.choosing import practise, use_format
 from widedeep_kb.studies.comparison import CompareConfig, Corpus, limit_answers
 from widedeep_kb.studies.evaluate import predict
-from widedeep_kb.systems.prompted import PromptedSystem
-from widedeep_kb.systems.prompts import PROMPT_FORMATS
-from widedeep_kb.systems.protocol import Closable, Practising, System, Tunable, ask
+from widedeep_kb.systems.protocol import Closable, Practising, Tunable, ask
 from widedeep_kb.systems.registry import SYSTEMS, make_system
-from widedeep_kb.systems.tuning import take_shots
 from widedeep_kb.tables import write_text
 
 NUM_TIMED = 100  # questions asked at each size
@@ -151,7 +148,7 @@ def _measured(
         began = time.perf_counter()
         system.ingest(facts)
         build_s = time.perf_counter() - began
-        _use_format(system, part["prompt_format"], dev)
+        use_format(system, part["prompt_format"], dev)
         if isinstance(system, Practising) and dev.height:
             build_s += practise(system, dev)
         ask(system, asked.head(1))  # the first question pays for what is made ready once
@@ -168,12 +165,3 @@ def _measured(
     finally:
         if isinstance(system, Closable):
             system.close()
-
-
-def _use_format(system: System, name: str | None, dev: pl.DataFrame) -> None:
-    """Give a system that shows text the prompt format of this name, and the worked examples that it was chosen with."""
-    if not isinstance(system, PromptedSystem) or name is None:
-        return
-    (system.prompt_format,) = [one for one in PROMPT_FORMATS if one.name == name]
-    if system.prompt_format.num_shots:
-        take_shots(system, dev, num_shots=system.prompt_format.num_shots)

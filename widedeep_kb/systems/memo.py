@@ -29,7 +29,7 @@ from widedeep_kb.systems.prompts import DEFAULT_FORMAT, Context, PromptFormat, S
 from widedeep_kb.systems.protocol import Answer
 from widedeep_kb.systems.reflection_questions import OVERVIEW, reflection_texts
 from widedeep_kb.systems.small_copy import pruned
-from widedeep_kb.systems.tuned import LEAST_STEPS, in_dtype_of, train
+from widedeep_kb.systems.tuned import LEAST_STEPS, batch_size_for, in_dtype_of, train
 
 NAME_EXAMPLES = (
     ("What is the capital of France?", "France"),
@@ -97,13 +97,14 @@ class MeMo(PromptedSystem):
         self.memory = None  # makes room for the new one
         torch.manual_seed(self.seed)
         model = pruned(self.lm, every=self.every)
+        batch_size = batch_size_for(facts.height, least=self.train_batch_size)
         self.history = train(
             model,
             self.lm,
             reflection_texts(facts, seed=self.seed),
             lr=self.lr,
-            num_steps=max(self.least_steps, math.ceil(self.epochs * facts.height / self.train_batch_size)),
-            batch_size=self.train_batch_size,
+            num_steps=max(self.least_steps, math.ceil(self.epochs * facts.height / batch_size)),
+            batch_size=batch_size,
             max_seconds=self.max_seconds,
         )
         self.memory = FrozenLM(in_dtype_of(self.lm, model), self.lm.tokenizer, identity=self.lm.identity)

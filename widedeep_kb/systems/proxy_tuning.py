@@ -25,7 +25,7 @@ from widedeep_kb.phrasings import ask_prompt
 from widedeep_kb.systems.protocol import Answer
 from widedeep_kb.systems.small_copy import heal, pruned, tuned_copy
 from widedeep_kb.systems.training_texts import training_texts
-from widedeep_kb.systems.tuned import LEAST_STEPS, in_dtype_of, train
+from widedeep_kb.systems.tuned import LEAST_STEPS, batch_size_for, in_dtype_of, train
 
 _LEAST = 0.01  # seconds of training, which are one step
 _TEXTS_AT_ONCE = 8  # whole texts, each of whose tokens has three models' logits over the vocabulary
@@ -138,13 +138,14 @@ class ProxyTuning:
         torch.manual_seed(self.seed)
         model = tuned_copy(self.untuned)
         left = None if self.max_seconds is None else max(_LEAST, self.max_seconds - (time.perf_counter() - started))
+        batch_size = batch_size_for(facts.height, least=self.train_batch_size)
         self.history["training"] = train(
             model,
             self.lm,
             training_texts(facts, seed=self.seed),
             lr=self.lr,
-            num_steps=max(self.least_steps, math.ceil(self.epochs * facts.height / self.train_batch_size)),
-            batch_size=self.train_batch_size,
+            num_steps=max(self.least_steps, math.ceil(self.epochs * facts.height / batch_size)),
+            batch_size=batch_size,
             max_seconds=left,
         )
         self.tuned = in_dtype_of(self.lm, model.requires_grad_(False))

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from widedeep_kb.likelihood import right_pad
 from widedeep_kb.lm import FrozenLM, decoder_layers, end_ids, left_pad
 from widedeep_kb.phrasings import ask_prompt
+from widedeep_kb.systems.training_step import TrainingStep, rounded_up
 from widedeep_kb.systems.tuned import copy_of, in_float32, schedule
 from widedeep_kb.word_statistics import common_words
 
@@ -81,29 +82,27 @@ def heal(
     started, device = time.perf_counter(), lm.device
     most = None if max_seconds is None else max_seconds / 2
     texts = itertools.cycle(sampled_texts(lm, seed=seed, max_seconds=most))
-    parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01)
+    pad_id = lm.tokenizer.pad_token_id
+
+    def divergence_of(ids: Tensor, mask: Tensor) -> Tensor:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            wanted = lm.model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
+        logits = model(input_ids=ids, use_cache=False).logits  # nothing is read behind a text's end: no mask
+        each = F.kl_div(logits.float().log_softmax(-1), wanted, reduction="none", log_target=True).sum(-1)
+        return (each * mask).sum() / mask.sum()
+
+    take_step = TrainingStep(divergence_of, list(model.parameters()))
     model.train()
     divergences: list[Tensor] = []
     for step in range(num_steps):
         spent = 0.0 if max_seconds is None else (time.perf_counter() - started) / max_seconds
         if spent >= 1.0 and divergences:
             break
-        for group in optimizer.param_groups:
-            group["lr"] = lr * schedule(max(step / num_steps, spent))
-        ids, mask = right_pad(list(itertools.islice(texts, batch_size)), pad_id=lm.tokenizer.pad_token_id)
-        ids, mask = ids.to(device), mask.to(device)
-        with torch.no_grad():
-            wanted = lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float().log_softmax(-1)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-        each = F.kl_div(logits.float().log_softmax(-1), wanted, reduction="none", log_target=True).sum(-1)
-        loss = (each * mask).sum() / mask.sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        divergences.append(loss.detach())
+        rows = list(itertools.islice(texts, batch_size))
+        ids, mask = right_pad(rows, pad_id=pad_id)
+        more = rounded_up(ids.shape[1]) - ids.shape[1]
+        batch = (F.pad(ids, (0, more), value=pad_id).to(device), F.pad(mask, (0, more)).to(device))
+        divergences.append(take_step(*batch, lr=lr * schedule(max(step / num_steps, spent))))
     model.eval()
     values = torch.stack(divergences).tolist()
     return {

@@ -22,6 +22,7 @@ from widedeep_kb.likelihood import loglikelihoods, row_loglikelihoods
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.phrasings import ask_prompt
 from widedeep_kb.systems.protocol import Answer
+from widedeep_kb.systems.training_step import TrainingStep, rounded_up
 from widedeep_kb.systems.training_texts import TrainingText, training_texts
 
 IGNORED = -100  # a place without a loss
@@ -30,6 +31,7 @@ LEAST_STEPS = 400
 _WARM_UP = 0.05  # of the training
 _FLOOR = 0.05  # of the learning rate, at the end
 _SHOWN = 10  # first and last steps whose mean loss is noted
+_WAIT_EVERY = 20  # steps
 
 
 class TunedLM(ABC):
@@ -44,7 +46,8 @@ class TunedLM(ABC):
 
     Attributes:
         epochs, least_steps, train_batch_size, lr: of the training, which goes on for the more of `epochs` passes over
-            the facts and `least_steps` steps; `use` sets them.
+            the facts and `least_steps` steps; of many facts a batch has more texts (see `batch_size_for`). `use` sets
+            them.
         history: steps, seconds, first and last losses of the last training.
     """
 
@@ -81,13 +84,14 @@ class TunedLM(ABC):
         self.tuned = None  # makes room for the new one
         torch.manual_seed(self.seed)
         model = self.new_model()
+        batch_size = batch_size_for(facts.height, least=self.train_batch_size)
         self.history = train(
             model,
             self.lm,
             training_texts(facts, seed=self.seed),
             lr=self.lr,
-            num_steps=max(self.least_steps, math.ceil(self.epochs * facts.height / self.train_batch_size)),
-            batch_size=self.train_batch_size,
+            num_steps=max(self.least_steps, math.ceil(self.epochs * facts.height / batch_size)),
+            batch_size=batch_size,
             max_seconds=self.max_seconds,
         )
         self.num_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -176,8 +180,12 @@ def train(
         `steps`, `seconds`, `loss_first` and `loss_last` (cross-entropy a token, means of ten steps).
     """
     device = next(model.parameters()).device
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01)
+
+    def loss_of(ids: Tensor, labels: Tensor) -> Tensor:
+        logits = model(input_ids=ids, use_cache=False).logits  # nothing is read behind a text's end: no mask
+        return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
+
+    take_step = TrainingStep(loss_of, [p for p in model.parameters() if p.requires_grad])
     model.train()
     losses, started, step = [], time.perf_counter(), 0
     for step in range(1, num_steps + 1):  # noqa: B007 - read below
@@ -185,17 +193,11 @@ def train(
         if spent >= 1.0 and step > 1:
             step -= 1
             break
-        for group in optimizer.param_groups:
-            group["lr"] = lr * schedule(max((step - 1) / num_steps, spent))
-        ids, mask, labels = (part.to(device) for part in to_batch(lm, list(itertools.islice(texts, batch_size))))
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-        loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        losses.append(loss.detach())
+        batch = to_batch(lm, list(itertools.islice(texts, batch_size)))
+        now = lr * schedule(max((step - 1) / num_steps, spent))
+        losses.append(take_step(*(part.to(device) for part in batch), lr=now))
+        if step % _WAIT_EVERY == 0 and device.type == "cuda":
+            torch.cuda.synchronize(device)  # or the host runs ahead, and the time is up too late
     model.eval()
     values = torch.stack(losses).tolist()
     return {
@@ -213,17 +215,24 @@ def schedule(progress: float) -> float:
     return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
 
 
-def to_batch(lm: FrozenLM, texts: Sequence[TrainingText]) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids, attention mask and labels [B, T] int64, padded on the right; no loss on prompts."""
+def to_batch(lm: FrozenLM, texts: Sequence[TrainingText]) -> tuple[Tensor, Tensor]:
+    """Token ids and labels [B, T] int64, padded on the right, T a multiple of 16; no loss on prompts."""
     prompts, answers = lm.encode([one.prompt for one in texts]), lm.encode([one.answer for one in texts])
-    width = max(len(head) + len(tail) for head, tail in zip(prompts, answers, strict=True))
+    width = rounded_up(max(len(head) + len(tail) for head, tail in zip(prompts, answers, strict=True)))
     ids = torch.full((len(texts), width), lm.tokenizer.pad_token_id)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    labels = torch.full_like(ids, IGNORED)
     for i, (head, tail) in enumerate(zip(prompts, answers, strict=True)):
         ids[i, : len(head) + len(tail)] = torch.tensor(head + tail)
-        mask[i, : len(head) + len(tail)] = 1
         labels[i, len(head) : len(head) + len(tail)] = torch.tensor(tail)
-    return ids, mask, labels
+    return ids, labels
+
+
+def batch_size_for(num_facts: int, *, least: int) -> int:
+    """Texts in a step: `least` up to a thousand facts, then more with the root of their number, at most four times.
+
+    So many facts are gone through in fewer, surer steps, which a GPU hardly takes longer for.
+    """
+    return min(4 * least, max(least, round(least * math.sqrt(num_facts / 1000))))
 
 
 def text_loglikelihood(lm: FrozenLM, texts: Sequence[str], *, batch_size: int = 8) -> list[float]:
