@@ -12,7 +12,7 @@ in by `write` (the table checked, names and cues hashed, values tokenised, every
 without the LLM's pass: the writer is given the states of written facts in turn, so that the semantic part of a
 filler's keys is another fact's. Their subjects are newly drawn names (none of an asked subject), their relations and
 values those of 30,000 synthetic facts, values moved on within their kind. With `--written` at `--max-facts` there are
-none.
+none. On a machine that others work on, `--wait-for` puts the last size's times off until they are done.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="timed passes in batches of 64")
     parser.add_argument("--max-new-tokens", type=int, default=24)
     parser.add_argument("--save-up-to", type=int, default=0, help="facts up to which the memory is saved, for its size")
+    parser.add_argument("--wait-for", type=Path, help="file that has to be there before the last size is asked")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     if min(args.max_facts, args.written) < ASKED_AMONG:
@@ -250,6 +251,10 @@ def main(argv: list[str] | None = None) -> None:
     rss_before = resident_bytes()
     for size in sizes(args.max_facts):
         seconds = grow(memory, source, until=size, pool=pool, chunk=args.chunk)
+        if args.wait_for and size == args.max_facts:
+            tell(written=len(memory.store), waiting_for=str(args.wait_for))
+            while not args.wait_for.exists():
+                time.sleep(0.2)
         if not results:
             ask(memory, questions.head(64), args=args)  # warms up
         figures = {"facts": len(memory.store), "seconds_writing": round(seconds, 1)} | ask(memory, questions, args=args)

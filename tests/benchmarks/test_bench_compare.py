@@ -1,11 +1,15 @@
 """The published comparison: what is asked of each corpus, and the table of one comparison."""
 
+from __future__ import annotations
+
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from widedeep_kb.lm import FrozenLM
 from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records, read_facts, read_questions
 from widedeep_kb.sources.corpus import Corpus
 
@@ -33,55 +37,88 @@ def corpus(*, asked_split: str | None = None) -> Corpus:
     return Corpus("made", facts, pl.DataFrame(rows, schema=QUESTION_SCHEMA), {"height": ["How tall is {subject}?"]})
 
 
+@pytest.fixture(autouse=True)
+def nothing_was_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The made corpus was in no reader's training."""
+    monkeypatch.setitem(SCRIPT["asked_facts"].__globals__, "trained_subjects", lambda _: pl.Series([], dtype=pl.String))
+
+
+def questions(made: Corpus, *, num_questions: int, seed: int) -> pl.DataFrame:
+    _, askable = SCRIPT["asked_facts"](made, made.facts, num_asked=80, seed=seed)
+    return SCRIPT["questions_of"](made, askable, num_questions=num_questions, seed=seed)
+
+
 def test_every_phrasing_asks_for_other_facts() -> None:
-    made = corpus()
-    questions = SCRIPT["questions_of"](made, made.facts, num_questions=12, seed=0)
-    assert questions.height == 36 and questions["fact_id"].n_unique() == 36
-    assert questions["tags"].list.first().to_list() == ["trained"] * 12 + ["heldout"] * 12 + ["own"] * 12
-    assert questions.filter(pl.col("tags").list.contains("own"))["question"].str.starts_with("How tall is").all()
-    again = SCRIPT["questions_of"](made, made.facts, num_questions=12, seed=0)
-    assert again.equals(questions)
-    assert not SCRIPT["questions_of"](made, made.facts, num_questions=12, seed=1).equals(questions)
+    asked = questions(corpus(), num_questions=12, seed=0)
+    assert asked.height == 36 and asked["fact_id"].n_unique() == 36
+    assert asked["tags"].list.first().to_list() == ["trained"] * 12 + ["heldout"] * 12 + ["own"] * 12
+    assert asked.filter(pl.col("tags").list.contains("own"))["question"].str.starts_with("How tall is").all()
+    assert questions(corpus(), num_questions=12, seed=0).equals(asked)
+    assert not questions(corpus(), num_questions=12, seed=1).equals(asked)
 
 
 def test_only_facts_of_the_asked_split_are_asked_for() -> None:
     made = corpus(asked_split=SCRIPT["ASKED_SPLIT"])
-    questions = SCRIPT["questions_of"](made, made.facts, num_questions=6, seed=0)
-    asked = made.facts.filter(pl.col("fact_id").is_in(questions["fact_id"].implode()))
+    asked = made.facts.filter(pl.col("fact_id").is_in(questions(made, num_questions=6, seed=0)["fact_id"].implode()))
     assert asked.height == 18 and (asked["source"] == SCRIPT["ASKED_SPLIT"]).all()
+
+
+def test_no_subject_that_the_reader_was_trained_on_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, seen = corpus(), [f"keep {i}" for i in range(30)]
+    monkeypatch.setitem(SCRIPT["asked_facts"].__globals__, "trained_subjects", lambda _: pl.Series(seen))
+    drawn, askable = SCRIPT["asked_facts"](made, made.facts, num_asked=9, seed=0)
+    assert drawn.height == askable.height == 8, "whole subjects"
+    assert not set(drawn["subject"].str.to_lowercase()) & set(seen)
 
 
 def test_a_corpus_without_own_questions_is_an_error() -> None:
     made = corpus()
     none = Corpus(made.name, made.facts, made.questions.clear(), {})
     with pytest.raises(ValueError, match="made: no question in own phrasing among 80 facts"):
-        SCRIPT["questions_of"](none, none.facts, num_questions=6, seed=0)
+        questions(none, num_questions=6, seed=0)
 
 
-def test_a_comparison_has_its_files_once(tmp_path: Path, tiny_frozen_lm, capsys: pytest.CaptureFixture) -> None:  # noqa: ANN001
+def test_all_sizes_are_asked_the_same_and_have_their_files_once(
+    tmp_path: Path, tiny_frozen_lm: Callable[..., FrozenLM], capsys: pytest.CaptureFixture
+) -> None:
     (tmp_path / "nq_open").mkdir()
     nq = pl.DataFrame({"question": [f"who is {i}" for i in range(9)], "answer": [[f"Ann {i}"] for i in range(9)]})
     nq.write_parquet(tmp_path / "nq_open" / "dev.parquet")
     words = ["--data-dir", str(tmp_path), "--num-questions", "5", "--num-unrelated", "4", "--output", str(tmp_path)]
-    args, folder = SCRIPT["parse_args"](words), tmp_path / "made-40"
+    args = SCRIPT["parse_args"]([*words, "--num-facts", "40", "60", "--num-asked", "30"])
     write_files = SCRIPT["write_files"]
     write_files.__globals__["load_corpus"] = lambda _name, data_dir: corpus()
-    write_files("made", 40, folder, tiny_frozen_lm("llama"), args)
-    facts, questions = read_facts(folder / "facts.parquet"), read_questions(folder / "questions.parquet")
-    assert facts.height == 40 and set(questions["fact_id"]) <= set(facts["fact_id"]) and questions.height == 15
-    assert read_questions(folder / "unrelated.parquet")["answers"].list.first().str.starts_with("Ann").sum() == 4
-    assert '"questions": 15' in capsys.readouterr().out
-    write_files("made", 40, folder, tiny_frozen_lm("llama"), args)
+    small, large = write_files("made", tiny_frozen_lm("llama"), args)
+    facts = {folder: read_facts(folder / "facts.parquet") for folder in (small, large)}
+    assert [facts[folder].height for folder in (small, large)] == [40, 60]
+    asked = read_questions(small / "questions.parquet")
+    assert asked.height == 15 and asked.equals(read_questions(large / "questions.parquet"))
+    for folder in (small, large):
+        assert set(asked["fact_id"]) <= set(facts[folder]["fact_id"])
+    assert read_questions(small / "unrelated.parquet")["answers"].list.first().str.starts_with("Ann").sum() == 4
+    assert capsys.readouterr().out.count('"questions": 15') == 2
+    assert write_files("made", tiny_frozen_lm("llama"), args) == [small, large]
     assert not capsys.readouterr().out, "made once"
+    args = SCRIPT["parse_args"]([*words, "--systems", "wide,lora", "--seeds", "1,0"])
+    tasks = SCRIPT["tasks_of"]([small, large], args)
+    named = [(folder.name, name, seed) for folder, name, seed in tasks]
+    first = [(f"made-{size}", name, 1) for size in (40, 60) for name in ("wide", "lora")]
+    assert named == [*first, ("made-40", "lora", 0), ("made-60", "lora", 0)], "other seeds come last"
+    config = SCRIPT["config_of"](SCRIPT["arguments_of"](small, args))
+    tuned = {task[1:]: SCRIPT["tuned_in"](*task, config, args) for task in tasks if task[0] == large}
+    assert tuned[("wide", 1)] is None, "nothing is trained"
+    assert tuned[("lora", 1)] == (small / "comparison", "lora", 1)
+    assert SCRIPT["tuned_in"](small, "lora", 1, config, args) is None
+    assert tuned[("lora", 0)] == (large / "comparison", "lora", 1), "of the first seed"
 
 
 def test_the_best_way_stands_first() -> None:
     def system(exact: float) -> dict:
-        overall = {"exact_match": exact, "exact_match_interval": [exact - 0.1, exact + 0.1]}
+        overall = {"exact_match": exact, "exact_match_interval": [exact - 0.1, exact + 0.1], "num_seeds": 3}
         costs = {"ms_per_question": 2.0, "prompt_tokens_per_question": 9.4, "build_s": None}
         by = {"phrasing": {"own": {"exact_match": 0.25}}}
         return {"overall": overall, "costs": costs, "by": by, "forgetting": {"share_changed": 0.5}}
 
     lines = SCRIPT["headline"]({"systems": {"lookup": system(0.3), "wide": system(0.6)}}).splitlines()
-    assert lines[2] == "| wide | 0.600 [0.500, 0.700] |  |  | 0.250 | 2.0 | 9 |  | 0.500 |"
-    assert lines[3].startswith("| lookup | 0.300")
+    assert lines[2] == "| wide | 3 | 0.600 [0.500, 0.700] |  |  | 0.250 | 2.0 | 9 |  | 0.500 |"
+    assert lines[3].startswith("| lookup | 3 | 0.300")

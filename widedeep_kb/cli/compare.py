@@ -17,7 +17,9 @@ from widedeep_kb.cli.arguments import UsageError
 from widedeep_kb.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import polars as pl
 
     from widedeep_kb.lm import FrozenLM
     from widedeep_kb.studies.comparison import CompareConfig, Corpus
@@ -104,18 +106,14 @@ def run(args: argparse.Namespace) -> int:
 
 def measured(args: argparse.Namespace, corpus: Corpus, lm: Callable[[], FrozenLM], config: CompareConfig) -> dict:
     """Run the comparison, and write its measures and its page; the measures."""
-    from widedeep_kb.report import write_report
     from widedeep_kb.studies.compare import compare, read_parts
-    from widedeep_kb.studies.measures import measure
-    from widedeep_kb.studies.sizes import measure_sizes, sizes_of
-    from widedeep_kb.tables import write_text
+    from widedeep_kb.studies.sizes import measure_sizes
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     predictions = compare(corpus, lm, config, output=args.output, tell=tell)
-    parts = read_parts(args.output)
-    measure_sizes(corpus, lm, config, parts=parts, output=args.output, tell=tell)
+    measure_sizes(corpus, lm, config, parts=read_parts(args.output), output=args.output, tell=tell)
     about = {
         "llm": lm().identity.name,
         "device": device_name(lm()),
@@ -124,14 +122,35 @@ def measured(args: argparse.Namespace, corpus: Corpus, lm: Callable[[], FrozenLM
         "seeds": list(config.seeds),
         "budget_minutes": config.budget_minutes,
     }
-    metrics = measure(predictions, parts, facts=corpus.facts, about=about)
-    metrics |= sizes_of(args.output, config, metrics["systems"])
-    write_text(json.dumps(metrics, indent=1, ensure_ascii=False), args.output / "metrics.json")
-    write_report(metrics, args.output / "report.html")
+    metrics = write_measures(args.output, predictions, corpus, config, about=about)
     if args.wandb:
         from widedeep_kb.report.tracking import log_to_wandb
 
         log_to_wandb(metrics, args.output)
+    return metrics
+
+
+def write_measures(
+    output: Path, predictions: pl.DataFrame, corpus: Corpus, config: CompareConfig, *, about: Mapping[str, object]
+) -> dict:
+    """Write `metrics.json` and `report.html` of a folder whose parts are there; the measures.
+
+    Args:
+        output: the folder.
+        predictions: of all its parts.
+        corpus, config: of the comparison.
+        about: what else is to stand in the measures.
+    """
+    from widedeep_kb.report import write_report
+    from widedeep_kb.studies.compare import read_parts
+    from widedeep_kb.studies.measures import measure
+    from widedeep_kb.studies.sizes import sizes_of
+    from widedeep_kb.tables import write_text
+
+    metrics = measure(predictions, read_parts(output), facts=corpus.facts, about=about)
+    metrics |= sizes_of(output, config, metrics["systems"])
+    write_text(json.dumps(metrics, indent=1, ensure_ascii=False), output / "metrics.json")
+    write_report(metrics, output / "report.html")
     return metrics
 
 

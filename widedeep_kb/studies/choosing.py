@@ -153,16 +153,19 @@ def train_limit_s(system: System) -> float | None:
 
 
 def settle(system: System, corpus: Corpus, part: Part, *, chosen: Mapping) -> None:
-    """Let a system take in the facts in the setting and prompt format that another seed's part chose, as long trained.
+    """Let a system take in the facts in the setting and prompt format that another part chose, as long trained.
 
     Args:
         system: without facts.
         corpus: its facts, and the development questions that are worked examples.
         part: filled in.
-        chosen: the other part, as JSON says.
+        chosen: `setting`, `prompt_format` and `train_limit_s` of the other part, and `where` that was tuned, if its
+            sweep is in another comparison.
     """
     part.setting, part.prompt_format = dict(chosen["setting"]), chosen["prompt_format"]
     part.train_limit_s = chosen["train_limit_s"]
+    if chosen.get("where"):
+        part.sweep = [{**_left_out(part.setting), "skipped": f"others here; this one was best {chosen['where']}"}]
     if isinstance(system, Tunable) and part.setting:
         system.use(part.setting)
     if isinstance(system, Trained):

@@ -105,9 +105,7 @@ def compare(
         began = time.perf_counter()
         exact = run_part(name, seed, corpus, lm, config, stateless, output=output, tell=tell)
         tell(f"{number}/{len(runs)} {name}, seed {seed}: exact match {exact:.3f}, {time.perf_counter() - began:.0f} s")
-    predictions = pl.concat([pl.read_parquet(_part_file(output, *run, "parquet")) for run in runs])
-    write_table(predictions, output / "predictions.parquet")
-    return predictions
+    return join_parts(output, runs)
 
 
 def run_part(
@@ -120,14 +118,15 @@ def run_part(
     *,
     output: Path,
     tell: Callable[[str], None] = lambda _line: None,
+    chosen: Mapping | None = None,
 ) -> float:
     """Run one system with one seed and write its files; its exact match on the user's own questions.
 
-    With another seed than the first of `config` the first one's files must be there: it was tuned with that.
+    With another seed than the first of `config` the first one's files must be there: it was tuned with that. `chosen`
+    (see `choosing.settle`) spares the first one's tuning as well.
     """
-    chosen = None
     if seed != config.seeds[0]:
-        chosen = json.loads(_part_file(output, name, config.seeds[0], "json").read_text())
+        chosen = read_part(output, name, config.seeds[0])
     part, predictions = run_system(name, seed, corpus, lm, config, stateless, tell, chosen=chosen)
     write_table(predictions, _part_file(output, name, seed, "parquet"))
     write_text(json.dumps(asdict(part), indent=1), _part_file(output, name, seed, "json"))
@@ -137,6 +136,18 @@ def run_part(
 def has_part(output: Path, name: str, seed: int) -> bool:
     """Whether one system with one seed is done in a folder."""
     return _part_file(output, name, seed, "json").exists()
+
+
+def join_parts(output: Path, runs: Sequence[tuple[str, int]]) -> pl.DataFrame:
+    """Write the answers of these systems and seeds, all of them done, to `predictions.parquet`, and return them."""
+    predictions = pl.concat([pl.read_parquet(_part_file(output, *run, "parquet")) for run in runs])
+    write_table(predictions, output / "predictions.parquet")
+    return predictions
+
+
+def read_part(output: Path, name: str, seed: int) -> dict:
+    """The part of one system with one seed, as its JSON says."""
+    return json.loads(_part_file(output, name, seed, "json").read_text())
 
 
 def read_parts(output: Path) -> list[dict]:

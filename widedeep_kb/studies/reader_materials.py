@@ -17,6 +17,7 @@ import polars as pl
 from transformers import PreTrainedTokenizerBase
 
 from widedeep_kb.memory.encoding import MAX_VALUE_TOKENS
+from widedeep_kb.schema import normalise_texts
 from widedeep_kb.sources import load_corpus
 from widedeep_kb.sources.corpus import Corpus
 from widedeep_kb.sources.overlap import assert_disjoint, exclude
@@ -70,7 +71,7 @@ def prepare_materials(
         training, kept_out = exclude(training, evaluation), keep_out(evaluation)
         print_overlap(training, evaluation)
     else:
-        halves = [split_by_subject(corpus, seed=2, share=0.2) for corpus in evaluation]
+        halves = [_halves(corpus) for corpus in evaluation]
         training, evaluation = training + [known for known, _ in halves], [unseen for _, unseen in halves]
         kept_out = keep_out([], subjects_only=evaluation)
     validation = {}
@@ -78,8 +79,24 @@ def prepare_materials(
         table = _short(training_table(corpus, seed=1, max_facts=20_000, is_unique=False), tokenizer)[0]
         validation[corpus.name] = insertion_chunk(tokenizer, table, num_questions=num_questions, seed=5, end_id=end_id)
     validation |= synthetic_validation(tokenizer, end_id=end_id, num_questions=num_questions)
-    tables = [training_table(c, seed=0, max_facts=TRAINING_SETS.get(c.name, 40_000)) for c in training]
+    tables = [_training_table(corpus) for corpus in training]
     return Materials(tuple(tables), kept_out.subjects, kept_out.relations, validation)
+
+
+def trained_subjects(corpus: Corpus) -> pl.Series:
+    """Normalised names of the subjects that a reader of all domains, as the shipped one, is trained on in a corpus."""
+    if corpus.name not in TRAINING_SETS:
+        corpus, _ = _halves(corpus)
+    return normalise_texts(pl.Series(_training_table(corpus).subjects, dtype=pl.String)).unique()
+
+
+def _halves(corpus: Corpus) -> tuple[Corpus, Corpus]:
+    """An evaluation domain's subjects that are trained on, and the fifth that is asked about."""
+    return split_by_subject(corpus, seed=2, share=0.2)
+
+
+def _training_table(corpus: Corpus) -> FactTable:
+    return training_table(corpus, seed=0, max_facts=TRAINING_SETS.get(corpus.name, 40_000))
 
 
 def print_overlap(training: Sequence[Corpus], evaluation: Sequence[Corpus]) -> None:
