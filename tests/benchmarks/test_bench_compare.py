@@ -85,7 +85,8 @@ def test_all_sizes_are_asked_the_same_and_have_their_files_once(
     nq = pl.DataFrame({"question": [f"who is {i}" for i in range(9)], "answer": [[f"Ann {i}"] for i in range(9)]})
     nq.write_parquet(tmp_path / "nq_open" / "dev.parquet")
     words = ["--data-dir", str(tmp_path), "--num-questions", "5", "--num-unrelated", "4", "--output", str(tmp_path)]
-    args = SCRIPT["parse_args"]([*words, "--num-facts", "40", "60", "--num-asked", "30"])
+    words += ["--num-facts", "40", "60", "--num-asked", "30"]
+    args = SCRIPT["parse_args"](words)
     write_files = SCRIPT["write_files"]
     write_files.__globals__["load_corpus"] = lambda _name, data_dir: corpus()
     small, large = write_files("made", tiny_frozen_lm("llama"), args)
