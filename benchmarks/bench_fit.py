@@ -257,7 +257,7 @@ def main(argv: list[str] | None = None) -> None:
         began = time.perf_counter()
         metrics = bench_run(memory, replace(whole, compile_layers=device.type == "cuda"), templates=corpus.templates)
         seconds, asked = time.perf_counter() - began + written, args.run_steps * args.run_batch_size
-        tell(what="run with writing", batch_size=args.run_batch_size, questions_per_s=round(asked / seconds), **metrics)
+        tell(what="run", batch_size=args.run_batch_size, with_writing_per_s=round(asked / seconds), **metrics)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,13 @@ none. On a machine that others work on, `--wait-for` puts the last size's times 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -68,6 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="timed passes in batches of 64")
     parser.add_argument("--max-new-tokens", type=int, default=24)
     parser.add_argument("--save-up-to", type=int, default=0, help="facts up to which the memory is saved, for its size")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw fillers; 0: this one")
     parser.add_argument("--wait-for", type=Path, help="file that has to be there before the last size is asked")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
@@ -91,16 +95,18 @@ class Source:
         memory: its tokenizer says which values are short enough.
         num_written: facts that are no fillers.
         seed: of all choices.
+        workers: processes that draw fillers; 0 = none but this one.
     """
 
-    def __init__(self, memory: KnowledgeMemory, *, num_written: int, seed: int) -> None:
+    def __init__(self, memory: KnowledgeMemory, *, num_written: int, seed: int, workers: int = 0) -> None:
         batch = generate(num_written // 6 + 300, seed=seed)
         self.written = short_facts(_frame(batch, prefix="w"), memory.lm).head(num_written)
         self.asked = self.written.head(ASKED_AMONG)
         self._names = {name.casefold() for name in self.asked["subject"].to_list()}
-        self._template = generate(TEMPLATE_SUBJECTS, seed=seed + 1, excluded_subjects=self._names)
-        self._draw, self._num_drawn, self._spare = Draw(seed + 2), 0, self.written.clear()
-        self._lm = memory.lm
+        template = generate(TEMPLATE_SUBJECTS, seed=seed + 1, excluded_subjects=self._names)
+        self._given = (template, frozenset(self._names), seed)
+        self._num_drawn, self._spare, self._lm = 0, self.written.clear(), memory.lm
+        self._workers, self._ahead, self._pool = workers, deque(), None
 
     def chunks(self, first: int, last: int, *, chunk: int) -> Iterator[tuple[pl.DataFrame, bool]]:
         """Facts number first to last - 1, in parts; whether they are fillers."""
@@ -119,27 +125,54 @@ class Source:
         return facts
 
     def _drawn(self) -> pl.DataFrame:
-        """The template with new subjects, and values moved on within their kind."""
-        template, self._num_drawn = self._template, self._num_drawn + 1
-        kinds = {kind.name: kind for kind in SUBJECT_KINDS}
-        subjects = []
-        for kind in template.subject_kinds:
-            name = kinds[kind].draw_name(self._draw)
-            while not name or name.casefold() in self._names:
-                name = kinds[kind].draw_name(self._draw)
-            subjects.append(name)
-        order = np.argsort(np.array(template.value_kinds), kind="stable")
-        objects = np.empty(len(order), dtype=object)
-        objects[order] = np.array(template.objects, dtype=object)[np.roll(order, self._num_drawn)]
-        frame = pl.DataFrame(
-            {
-                "subject_id": [f"f{self._num_drawn}-{s}" for s in template.subject_index.tolist()],
-                "subject": [subjects[s] for s in template.subject_index.tolist()],
-                "relation": template.relations,
-                "object": objects.tolist(),
-            }
-        )
-        return short_facts(normalise_facts(frame), self._lm)
+        """The next copy of the template, drawn ahead where there are processes for it."""
+        self._num_drawn += 1
+        if not self._workers:
+            return short_facts(filler_facts(self._num_drawn, *self._given), self._lm)
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._workers, context, initializer=keep, initargs=(self._given,))
+        while len(self._ahead) < 2 * self._workers:
+            self._ahead.append(self._pool.submit(kept_facts, self._num_drawn + len(self._ahead)))
+        return short_facts(self._ahead.popleft().result(), self._lm)
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def keep(given: tuple[SyntheticBatch, frozenset[str], int]) -> None:
+    """Keep in this process what all its fillers are made of."""
+    kept_facts.given = given
+
+
+def kept_facts(number: int) -> pl.DataFrame:
+    """`filler_facts` of what this process keeps."""
+    return filler_facts(number, *kept_facts.given)
+
+
+def filler_facts(number: int, template: SyntheticBatch, names: frozenset[str], seed: int) -> pl.DataFrame:
+    """Copy `number` of the template: with new subjects, none of them in `names`, and values moved on in their kind."""
+    draw, kinds = Draw(seed + 1_000_003 * number), {kind.name: kind for kind in SUBJECT_KINDS}
+    subjects = []
+    for kind in template.subject_kinds:
+        name = kinds[kind].draw_name(draw)
+        while not name or name.casefold() in names:
+            name = kinds[kind].draw_name(draw)
+        subjects.append(name)
+    order = np.argsort(np.array(template.value_kinds), kind="stable")
+    objects = np.empty(len(order), dtype=object)
+    objects[order] = np.array(template.objects, dtype=object)[np.roll(order, number)]
+    frame = pl.DataFrame(
+        {
+            "subject_id": [f"f{number}-{s}" for s in template.subject_index.tolist()],
+            "subject": [subjects[s] for s in template.subject_index.tolist()],
+            "relation": template.relations,
+            "object": objects.tolist(),
+        }
+    )
+    return normalise_facts(frame)
 
 
 def _frame(batch: SyntheticBatch, *, prefix: str) -> pl.DataFrame:
@@ -242,7 +275,7 @@ def main(argv: list[str] | None = None) -> None:
     lm = memory.lm
     device = torch.cuda.get_device_name(lm.device) if lm.device.type == "cuda" else "CPU"
     tell(device=device, llm=lm.identity.name, row_format=args.row_format, written=args.written, seed=args.seed)
-    source = Source(memory, num_written=args.written, seed=args.seed)
+    source = Source(memory, num_written=args.written, seed=args.seed, workers=args.workers)
     asked = source.asked.sample(min(args.num_questions, source.asked.height), shuffle=True, seed=args.seed)
     questions = frame_questions(asked, split="trained", seed=args.seed)
     encoded = encode_frame(lm.tokenizer, source.written.head(min(POOL, args.written)), end_id=lm.newline_id)
@@ -260,6 +293,7 @@ def main(argv: list[str] | None = None) -> None:
         figures = {"facts": len(memory.store), "seconds_writing": round(seconds, 1)} | ask(memory, questions, args=args)
         results.append(figures | space(memory, rss_before=rss_before, args=args))
         tell(**results[-1])
+    source.close()
     print()
     print(markdown_table(COLUMNS, [[result[name] for name in COLUMNS] for result in results]))
 

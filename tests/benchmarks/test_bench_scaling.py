@@ -71,3 +71,14 @@ def test_a_size_is_asked_and_measured(memory: KnowledgeMemory) -> None:
     assert 0 <= found["exact_match"] <= 1
     assert all(found[name] > 0 for name in found if name != "exact_match")
     assert pl.DataFrame([found]).height == 1
+
+
+def test_a_filler_is_the_same_whoever_draws_it(memory: KnowledgeMemory) -> None:
+    source = SCRIPT["Source"](memory, num_written=1000, seed=0)
+    template, names, seed = source._given
+    one, two = (SCRIPT["filler_facts"](number, template, names, seed) for number in (1, 2))
+    SCRIPT["keep"](source._given)
+    assert SCRIPT["kept_facts"](2).equals(two)
+    assert one["relation"].equals(two["relation"]) and not set(one["subject_id"]) & set(two["subject_id"])
+    assert (one["subject"] == two["subject"]).mean() < 0.1
+    assert one["object"].to_list() != two["object"].to_list() and set(one["object"]) == set(two["object"])

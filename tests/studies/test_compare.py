@@ -11,17 +11,20 @@ import polars as pl
 import pytest
 
 from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.reader import Reader, ReaderConfig
+from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.studies import compare as compare_module
 from widedeep_kb.studies.choosing import tune
 from widedeep_kb.studies.compare import compare, prepare, read_parts
-from widedeep_kb.studies.comparison import CompareConfig, Part
+from widedeep_kb.studies.comparison import CompareConfig, Part, limit_answers
 from widedeep_kb.studies.forgetting import Probes, default_texts, forgetting
 from widedeep_kb.studies.measures import gain, measure, update_of, value_kind
 from widedeep_kb.studies.stateless import Stateless
 from widedeep_kb.studies.updates import draw_changes, update_cost
 from widedeep_kb.systems.key_rag import KeyRAG
 from widedeep_kb.systems.lookup import Lookup
+from widedeep_kb.systems.memory import MemorySystem
 from widedeep_kb.systems.protocol import Answer, Trained, Tunable
 from widedeep_kb.systems.tuning import take_shots
 
@@ -258,6 +261,17 @@ def test_the_worst_seed_of_a_change_is_kept_beside_the_mean() -> None:
     found = update_of([*records, None])
     assert (found["share_right"], found["share_right_least"], found["share_moved_most"]) == (0.75, 0.5, 0.2)
     assert update_of([None]) is None
+
+
+def test_answers_are_as_long_and_asked_in_as_many_at_once_as_the_comparison_says(
+    tiny_frozen_lm: Callable[..., FrozenLM],
+) -> None:
+    lm, config = tiny_frozen_lm("llama"), CompareConfig(systems=("lookup",), max_new_tokens=5, batch_size=7)
+    for system in (KeyRAG(lm), MemorySystem(KnowledgeMemory(lm, Reader(ReaderConfig.for_lm(lm))))):
+        limit_answers(system, config)
+        assert (system.max_new_tokens, system.batch_size) == (5, 7)
+    assert (system.options.max_new_tokens, system.options.batch_size) == (5, 7)
+    limit_answers(Lookup(), config)
 
 
 def test_further_seeds_are_trained_in_the_first_ones_setting(

@@ -117,9 +117,10 @@ class Part:
 
 
 def limit_answers(system: System, config: CompareConfig) -> None:
-    """Set the longest answer of a system that has one."""
-    if hasattr(system, "max_new_tokens"):
-        system.max_new_tokens = config.max_new_tokens
+    """Set the longest answer of a system that has one, and the prompts that its LLM reads at once."""
+    for name in ("max_new_tokens", "batch_size"):
+        if hasattr(system, name):
+            setattr(system, name, getattr(config, name))
 
 
 def _no_lm() -> FrozenLM:

@@ -42,6 +42,15 @@ class MemorySystem:
     def max_new_tokens(self, most: int) -> None:
         self.options = replace(self.options, max_new_tokens=most)
 
+    @property
+    def batch_size(self) -> int:
+        """Questions in one call of the LLM."""
+        return self.options.batch_size
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        self.options = replace(self.options, batch_size=size)
+
     def ingest(self, facts: pl.DataFrame) -> None:
         """Write facts, a frame in `FACT_SCHEMA`; whatever the memory held before is erased."""
         self.memory.erase(self.memory.store.catalogue.alive())
