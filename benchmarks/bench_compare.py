@@ -8,12 +8,13 @@ and in the data set's own words. Other whole subjects fill up each number of fac
 is compared is as in `widedeep-kb compare`, with NQ-open's questions as the unrelated ones. Ways that are trained
 are tuned with the fewest facts and the first seed. `--processes` share systems and seeds among them, on one GPU as on a
 CPU; a run that was ended, by `--minutes` too, goes on from there. Reports and measures of what is done are copied to
-`--results`. Prints a table in Markdown for each.
+`--results`, which is enough for a later run to go on from. Prints a table in Markdown for each.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import queue
@@ -44,7 +45,7 @@ from widedeep_kb.sources import load_corpus
 from widedeep_kb.sources.corpus import Corpus
 from widedeep_kb.sources.prepared import sample_subjects
 from widedeep_kb.studies.arms import markdown_table
-from widedeep_kb.studies.compare import claim, has_part, join_parts, read_part, run_part, runs_of
+from widedeep_kb.studies.compare import claim, has_part, join_parts, names_of, read_part, run_part, runs_of
 from widedeep_kb.studies.comparison import CompareConfig
 from widedeep_kb.studies.domains import (
     clear_questions,
@@ -91,7 +92,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=None, help="begin no system after so long")
     parser.add_argument("--seed", type=int, default=0, help="of facts and questions")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--results", type=Path, help="reports and measures are copied here")
+    parser.add_argument("--results", type=Path, help="reports and measures are copied here, and gone on with")
+    parser.add_argument("--again", default="", help="systems that are run again, although --results has them")
     return parser.parse_args(argv)
 
 
@@ -172,6 +174,22 @@ def arguments_of(folder: Path, args: argparse.Namespace) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     return settled(parser.parse_args(words))
+
+
+def restore(folder: Path, args: argparse.Namespace) -> None:
+    """Put what `--results` has of a comparison back into its folder, if that has not begun; not what is run again."""
+    kept, output = args.results / folder.name, folder / "comparison"
+    if not (kept / PARTS).exists() or (output / "config.json").exists():
+        return
+    (output / "parts").mkdir(parents=True, exist_ok=True)
+    answers = pl.read_parquet(kept / "predictions.parquet")
+    for part in json.loads((kept / PARTS).read_text(encoding="utf-8")):
+        name, seed = part["system"], part["seed"]
+        if name not in names_of(args.again):
+            own = answers.filter((pl.col("system") == name) & (pl.col("seed") == seed))
+            write_table(own, output / "parts" / f"{name}-{seed}.parquet")
+            write_text(json.dumps(part, indent=1), output / "parts" / f"{name}-{seed}.json")
+    shutil.copyfile(kept / "config.json", output / "config.json")
 
 
 def tasks_of(folders: Sequence[Path], args: argparse.Namespace) -> list[Task]:
@@ -288,6 +306,8 @@ def run_all(args: argparse.Namespace) -> tuple[list[Path], FrozenLM]:
         write_text(device_name(lm), args.output / DEVICE)
         for folder in folders:
             own = arguments_of(folder, args)
+            if args.results:
+                restore(folder, args)
             claim(own.output, read_corpus(own), lm, config_of(own))
             for path in own.output.glob("*.failed"):
                 path.unlink()
@@ -329,6 +349,8 @@ def collect(folder: Path, lm: FrozenLM, args: argparse.Namespace) -> dict | None
         (args.results / folder.name).mkdir(parents=True, exist_ok=True)
         for name in COPIED:
             shutil.copyfile(own.output / name, args.results / folder.name / name)
+        parts = [read_part(own.output, *run) for run in done]
+        write_text(json.dumps(parts, indent=1) + "\n", args.results / folder.name / PARTS)
     return metrics
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +99,42 @@ def test_deep_memory_answers_without_a_hit_only_where_asked_for(tiny_frozen_lm: 
     lm = tiny_frozen_lm("llama")
     bare = lm.model(**inputs(lm)).logits
     memory = open_memory(lm, num_subkeys=4, use_deep=True)
+    memory.use_gate = False
     assert not torch.equal(memory.forward(**inputs(lm)).logits[1], bare[1])
     memory.use_deep = False
     assert torch.equal(memory.forward(**inputs(lm)).logits[1], bare[1])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_deep_memory_is_read_where_a_stored_relation_is_named(tiny_frozen_lm: MakeLM, side: str) -> None:
+    lm = tiny_frozen_lm("llama")
+    memory = open_memory(lm, num_subkeys=4, use_deep=True)
+    bare, found = lm.model(**inputs(lm, side)).logits, memory.forward(**inputs(lm, side)).logits
+    assert torch.equal(found[1], bare[1]), "it neither names a relation nor brings a fact"
+    memory.use_wide = False
+    texts = ["Which populations has Atlantis?", "Nothing at all is known here", "What is the name in Latin?"]
+    deep = memory.forward(**inputs(lm, side), texts=texts).logits
+    assert [torch.equal(one, other) for one, other in zip(deep, bare, strict=True)] == [False, True, True]
+    every = memory.hooks.bind(replace(memory.binding(texts)[0], naming=None))
+    with torch.no_grad(), every:
+        assert torch.equal(lm.model(**inputs(lm, side)).logits[0], deep[0])
+
+
+def test_the_gate_shuts_the_deep_memory_too_unless_a_relation_is_named(tiny_frozen_lm: MakeLM) -> None:
+    lm = tiny_frozen_lm("llama")
+    memory = open_memory(lm, num_subkeys=4, use_deep=True)
+    memory.reader.gate.weight[memory.reader.gate.num_heads_seen] = 1.0
+    memory.reader.gate.bias.fill_(-9.0)
+    texts = ("Where is Zorvania?", "The motto of Mirelund is")
+    rows = lm.encode(texts)
+    for row, is_named in zip(rows, (False, True), strict=True):
+        ids = torch.tensor([row])
+        options = {"max_new_tokens": 4, "do_sample": False, "output_logits": True, "return_dict_in_generate": True}
+        found, bare = memory.generate(ids, **options), lm.model.generate(ids, **options)
+        assert torch.equal(found.logits[0], bare.logits[0]) != is_named
+        memory.use_gate = False
+        assert not torch.equal(memory.generate(ids, **options).logits[0], bare.logits[0])
+        memory.use_gate = True
 
 
 def test_written_rows_are_those_of_the_writer_up_to_the_storage_type(tiny_frozen_lm: MakeLM, architecture: str) -> None:

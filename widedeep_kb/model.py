@@ -66,7 +66,8 @@ class KnowledgeMemory:
         use_wide: read the rows of the facts a text is about; False = as if no fact were found.
         use_semantic: where exact keys find no subject, guess which stored name is meant; evidence says so.
         use_gate: leave questions that hold a stored name but ask for nothing stored to the LLM alone, as the reader's
-            gate judges; False = every question is about the facts, none is shut out.
+            gate judges, and read the deep memory only where rows are read or a stored relation is named in full; False
+            = every question is about the facts, none is shut out.
 
     Raises:
         ValueError: the reader was trained for another LLM.
@@ -238,11 +239,16 @@ class KnowledgeMemory:
         asked = texts if use_memory else [[]] * len(texts)
         recall = self.store.recall(asked, is_ahead=True, use_semantic=self.use_semantic, as_of=as_of, hops=hops)
         rows = recall.rows.to(self.lm.device) if self.use_wide and recall.has_rows.any() else None
+        naming = None
+        if self.use_gate and self.use_deep and self.reader.has_deep:
+            naming = torch.from_numpy(self.store.names_relation(asked)).to(self.lm.device)
+        reads_deep = self.use_deep and use_memory and (naming is None or rows is not None or bool(naming.any()))
         binding = Binding(
             rows=rows,
             weights=recall.weights.to(self.lm.device),
             wording=torch.from_numpy(recall.hits.wording).to(self.lm.device),
-            use_deep=self.use_deep and use_memory,
+            use_deep=reads_deep,
+            naming=naming,
             observe=observe,
             needs_weights=observe is not None,
             pending=recall.pending,

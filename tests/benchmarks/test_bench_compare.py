@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -123,3 +124,24 @@ def test_the_best_way_stands_first() -> None:
     lines = SCRIPT["headline"]({"systems": {"lookup": system(0.3), "wide": system(0.6)}}).splitlines()
     assert lines[2] == "| wide | 3 | 0.600 [0.500, 0.700] |  |  | 0.250 | 2.0 | 9 |  | 0.500 |"
     assert lines[3].startswith("| lookup | 3 | 0.300")
+
+
+def test_what_the_results_hold_is_gone_on_with(tmp_path: Path) -> None:
+    kept, folder = tmp_path / "results" / "made-40", tmp_path / "made-40"
+    kept.mkdir(parents=True)
+    runs = [("lora", 0), ("lora", 1), ("wide", 0)]
+    answers = pl.DataFrame({"system": [n for n, _ in runs], "seed": [s for _, s in runs], "prediction": list("abc")})
+    answers.write_parquet(kept / "predictions.parquet")
+    parts = [{"system": name, "seed": seed, "build_s": 1.5} for name, seed in runs]
+    (kept / "parts.json").write_text(json.dumps(parts), encoding="utf-8")
+    (kept / "config.json").write_text("{}", encoding="utf-8")
+    words = ["--data-dir", "x", "--output", str(tmp_path), "--results", str(tmp_path / "results"), "--again", "wide"]
+    args = SCRIPT["parse_args"](words)
+    SCRIPT["restore"](folder, args)
+    output = folder / "comparison"
+    assert [SCRIPT["has_part"](output, *run) for run in runs] == [True, True, False]
+    assert SCRIPT["read_part"](output, "lora", 1) == parts[1]
+    assert SCRIPT["join_parts"](output, runs[:2])["prediction"].to_list() == ["a", "b"]
+    (output / "parts" / "lora-0.json").unlink()
+    SCRIPT["restore"](folder, args)
+    assert not SCRIPT["has_part"](output, "lora", 0), "a comparison that has begun is left as it is"

@@ -73,6 +73,16 @@ def store() -> FactStore:
     return store
 
 
+def test_a_relation_is_named_in_any_turn_as_long_as_a_fact_has_it(store: FactStore) -> None:
+    relation = store.catalogue.rows(store.catalogue.alive())["relation"][0]
+    turns = [[f"Tell me its {relation}", "And again?"], ["Hello"], []]
+    assert store.names_relation(turns).tolist() == [True, False, False]
+    assert store.names_relation(["Hello", f"Its {relation}?"]).tolist() == [False, True]
+    assert store.names_relation([]).tolist() == []
+    store.erase(store.catalogue.alive())
+    assert not store.names_relation(turns).any()
+
+
 def test_written_facts_are_found_and_others_missed(store: FactStore) -> None:
     assert recalled(store, "What is the capital of Zorvania?") >= {"Quillfax"}
     assert recalled(store, "what is the motto of zorvania") >= {"always upwards, never back"}

@@ -122,12 +122,17 @@ def test_a_question_that_the_gate_shuts_out_is_not_read(memory: KnowledgeMemory,
     assert found.questions["is_read"].sum() in (1, 2) and found.questions["num_facts"].to_list() == NUM_BROUGHT
     read = found.questions.filter("is_read")["question_idx"]
     assert found.facts["question_idx"].unique().sort().to_list() == read.to_list()
-    assert found.slots["question_idx"].n_unique() == 4  # the deep memory is not shut
+    named = [0, 3]  # hold a relation's name, which opens the deep memory; rows that are read do too
+    assert found.slots["question_idx"].unique().sort().to_list() == sorted({*named, *read.to_list()})
     gate.bias.fill_(-9.0)
-    assert look_inside(memory, questions).facts.is_empty()
+    shut = look_inside(memory, questions)
+    assert shut.facts.is_empty() and shut.slots["question_idx"].unique().sort().to_list() == named
+    memory.use_gate = False
+    assert look_inside(memory, questions).slots["question_idx"].n_unique() == 4
 
 
 def test_deep_slots_are_those_that_the_hooks_read(memory: KnowledgeMemory, questions: pl.DataFrame) -> None:
+    memory.use_gate = False  # or it is not read where nothing stored is asked for
     found = look_inside(memory, questions)
     by_head = found.slots.group_by("question_idx", "layer", "head", maintain_order=True)
     assert by_head.agg(pl.col("weight").sum())["weight"].to_list() == pytest.approx([1.0] * 4 * 3 * 2, abs=1e-5)

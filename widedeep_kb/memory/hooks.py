@@ -55,6 +55,8 @@ class Binding:
         wording: [B, 3] what the names leave unexplained (see `Hits.wording`); needed where the gate is asked.
         marks: [B, R] rows whose attention is to be reported, or None.
         use_deep: whether the deep memory is read.
+        naming: [B] bool, prompts that name a relation of some fact: the deep memory is read in these, and in those
+            whose rows are read; None = in all.
         observe: called as observe(adapter index, the wide adapter's output or None, deep mass [B, T, Q] or None).
         needs_weights: whether `observe` needs the attention on each slot.
         prompt_mask: [B, T], 0 = padding, of prompts whose relevance is still to be judged: the next pass holds them
@@ -72,6 +74,7 @@ class Binding:
     wording: Tensor | None = None
     marks: Tensor | None = None
     use_deep: bool = False
+    naming: Tensor | None = None
     observe: Callable[[int, AdapterOutput | None, Tensor | None], None] | None = None
     needs_weights: bool = False
     prompt_mask: Tensor | None = None
@@ -83,6 +86,7 @@ class Binding:
     static: StaticReader | None = None
     latest: Tensor | None = None
     pending: Pending | None = None
+    _deep: Tensor | None = None
 
     def settle(self) -> None:
         """Make the current stream wait for `rows`, once."""
@@ -90,13 +94,24 @@ class Binding:
             self.pending.wait(self.rows)
             self.pending = None
 
+    def deep_prompts(self) -> Tensor | None:
+        """[B] bool, prompts that the deep memory is read in; None = all."""
+        if self.naming is None or self.rows is None:
+            return self.naming
+        if self._deep is None:
+            has_rows = self.rows.ne(0).flatten(1).any(1) if self.weights is None else self.weights.gt(0).any(1)
+            self._deep = self.naming | has_rows.to(self.naming.device)
+        return self._deep
+
     def only(self, is_open: Tensor) -> Binding:
         """This binding with the rows of the prompts [B] that `is_open` names, and every prompt judged."""
         rows = self.rows * is_open[:, None, None] if is_open.any() else None
         return replace(
             self,
             rows=rows,
+            use_deep=self.use_deep and (rows is not None or self.naming is None or bool(self.naming.any())),
             weights=self.weights * is_open[:, None],
+            _deep=None,
             prompt_mask=None,
             projected={},
             one_token=None,
@@ -254,6 +269,9 @@ class MemoryHooks:
             normed = layer_norm_like(adapter.norm, hidden) if normed is None else normed
             threshold = self.reader.config.null_threshold
             deep, deep_mass = self.reader.deep_readers[index](normed, self.reader.deep_pool, null_threshold=threshold)
+            if (is_read := binding.deep_prompts()) is not None:
+                is_read = repeat_to(is_read, hidden.shape[0])[:, None, None]
+                deep, deep_mass = deep * is_read, deep_mass * is_read
             additions.append(deep)
         if binding.prompt_mask is not None and wide is not None:
             binding.seen.append((index, wide, deep_mass))

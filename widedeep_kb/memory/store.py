@@ -189,6 +189,15 @@ class FactStore:
         weights = torch.from_numpy(np.where(is_hit, hits.weights[:, :, None], 0.0).max(axis=1, initial=0.0)).float()
         return Recall(rows, weights.to(rows.device), ids, facts, hits, catalogue, pending, tuple(map(tuple, found)))
 
+    def names_relation(self, texts: Sequence[str] | Sequence[Sequence[str]]) -> np.ndarray:
+        """bool [B]: a text, or one of its turns, holds all content words of a live fact's relation."""
+        turns = [[text] if isinstance(text, str) else list(text) for text in texts]
+        sizes = [len(own) for own in turns]
+        with self.lock:
+            named = self.retriever.names_relation([turn for own in turns for turn in own])
+        ends = np.cumsum(sizes, dtype=np.int64)
+        return np.array([named[end - size : end].any() for end, size in zip(ends, sizes, strict=True)], dtype=bool)
+
     def hits(self, texts: Sequence[str], *, as_of: date | None = None) -> Hits:
         """What `recall` finds for B texts, without the rows."""
         with self.lock:

@@ -141,10 +141,12 @@ def _inputs(memory: KnowledgeMemory, questions: list[str], options: AskOptions, 
     """What the memory adds to the prompts."""
     binding, _ = memory.binding(questions, use_memory=options.use_memory, as_of=options.as_of)
     is_deep = binding.use_deep and memory.reader.has_deep
+    naming = [] if binding.naming is None else [_bytes_of(binding.naming)]
     if binding.rows is None:
-        return [b"no rows", reader] if is_deep else [b"no memory"]
+        return [b"no rows", reader, *naming] if is_deep else [b"no memory"]
     binding.settle()
-    return [b"deep" if is_deep else b"wide", reader, *map(_bytes_of, (binding.rows, binding.weights, binding.wording))]
+    read = map(_bytes_of, (binding.rows, binding.weights, binding.wording))
+    return [b"deep" if is_deep else b"wide", reader, *naming, *read]
 
 
 def _reader_digest(memory: KnowledgeMemory) -> bytes:

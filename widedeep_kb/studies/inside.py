@@ -110,7 +110,8 @@ def look_inside(memory: KnowledgeMemory, questions: pl.DataFrame, *, batch_size:
     layers, console = memory.reader.config.adapter_layers, Console(stderr=True)
     for batch in track(batches, description="looking", console=console, disable=not console.is_terminal):
         seen = pass_over(memory, [asked[i]["question"] for i in batch], [prompts[i] for i in batch])
-        slots.append(slot_rows(seen.slots, batch, layers=layers))
+        read = pl.Series(np.array(batch)[seen.reads_deep])
+        slots.append(slot_rows(seen.slots, batch, layers=layers).filter(pl.col("question_idx").is_in(read.implode())))
         for place, index in enumerate(batch):
             known = brought(seen, place, question=asked[index])
             facts.append(fact_rows(seen, place, index=index, known=known, layers=layers))

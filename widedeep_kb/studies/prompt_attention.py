@@ -31,13 +31,15 @@ class Pass(NamedTuple):
         recall: what was brought.
         is_read: [B] bool, questions whose rows were read.
         attention: [B, L, A, 1 + R] float32 on the CPU, the null slot first; None: no row was read.
-        slots: the choice of each adapter's deep reader, [B, Q, ...] on the CPU; empty: no deep memory.
+        slots: the choice of each adapter's deep reader, [B, Q, ...] on the CPU; empty: no deep memory is read.
+        reads_deep: [B] bool, questions that the deep memory is read in.
     """
 
     recall: Recall
     is_read: np.ndarray
     attention: np.ndarray | None
     slots: list[SlotChoice]
+    reads_deep: np.ndarray
 
 
 @torch.inference_mode()
@@ -55,13 +57,19 @@ def pass_over(memory: KnowledgeMemory, texts: Sequence[str], prompts: Sequence[l
     judged = memory.judged(binding, input_ids, attention_mask=attention_mask)
     with watched(memory) as slots, memory.hooks.bind(judged):
         memory.lm.decoder(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
-        rows = memory.hooks.binding.rows  # the gate puts another binding in the place of the one it shuts
+        last = memory.hooks.binding  # the gate puts another binding in the place of the one it shuts
+    rows, is_read = last.rows, np.zeros(len(texts), bool)
+    reads_deep = np.full(len(texts), last.use_deep and memory.reader.has_deep)
+    if (open_prompts := last.deep_prompts()) is not None:
+        reads_deep &= open_prompts.cpu().numpy()
+    if not reads_deep.any():
+        slots = []  # what an earlier pass chose, that was run again without
     if rows is None:
-        return Pass(recall, np.zeros(len(texts), bool), None, slots)
+        return Pass(recall, is_read, None, slots, reads_deep)
     table = torch.stack([weights[i] for i in range(len(memory.reader.adapters))], dim=1)  # [B, L, A, 1 + M]
     by_row = table[..., 1:].unflatten(-1, (-1, SLOTS_PER_ROW)).sum(-1)
     attention = torch.cat([table[..., :1], by_row], dim=-1).cpu().numpy()
-    return Pass(recall, rows.any(dim=2).any(dim=1).cpu().numpy(), attention, slots)
+    return Pass(recall, rows.any(dim=2).any(dim=1).cpu().numpy(), attention, slots, reads_deep)
 
 
 @contextmanager
