@@ -206,5 +206,39 @@ def test_shares_are_equal_and_none_is_longer_than_the_first() -> None:
     budget.first_share = budget.share(3)
     assert budget.share(2) == budget.share(1) == budget.first_share  # nothing was spent
     budget.longest_rest = 20.0
-    assert budget.share(3) == pytest.approx(5.0, abs=0.1) and not budget.has_room(3, is_trained=True)
+    assert budget.share(3) == pytest.approx(5.0, abs=0.1) and not budget.has_room(3, is_trained=True, needs_build=True)
     assert Budget(80.0).share(1) == pytest.approx(80.0, abs=0.1)
+
+
+class Indexed(Slow):
+    """Its first two settings need an index of their own, the third one needs none, the fourth that of the first."""
+
+    def settings(self) -> Sequence[Mapping[str, object]]:
+        return [{"index": index, "number": number} for index, number in ((0, 0), (1, 3), (1, 4), (0, 1))]
+
+    def use(self, setting: Mapping[str, object]) -> bool:
+        self.number, index = int(setting["number"]), int(setting["index"])
+        needs_build, self.index = index != getattr(self, "index", None), index
+        return needs_build
+
+
+def test_what_needs_no_other_index_is_tried_behind_a_long_build(corpus: Corpus, clock: Clock) -> None:
+    system, part = Indexed(clock, build_s=BUDGET_S / 2, answer_s=1.0), Part("indexed", 0)
+    assert tune(system, corpus, part, seconds=BUDGET_S) is True
+    assert [entry.get("skipped") for entry in part.sweep] == [None, OUT_OF_TIME, OUT_OF_TIME, None]
+    assert part.setting == {"index": 0, "number": 1}, "tried, although another build would not have fitted"
+    assert (system.num_builds, system.index, system.number) == (1, 0, 1)
+
+
+def test_what_was_best_with_a_former_index_is_built_again(corpus: Corpus, clock: Clock) -> None:
+    system, part = Indexed(clock, build_s=1.0, answer_s=1.0), Part("indexed", 0)
+    assert tune(system, corpus, part, seconds=None) is True and system.num_builds == 3
+    assert part.setting == {"index": 0, "number": 1}
+
+    class Otherwise(Indexed):
+        def settings(self) -> Sequence[Mapping[str, object]]:
+            return [{"index": 0, "number": 1}, {"index": 1, "number": 4}]
+
+    system, part = Otherwise(clock, build_s=1.0, answer_s=1.0), Part("otherwise", 0)
+    assert tune(system, corpus, part, seconds=None) is False and system.num_builds == 2
+    assert part.setting == {"index": 0, "number": 1} and system.index == 0

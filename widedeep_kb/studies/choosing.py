@@ -61,13 +61,15 @@ class Budget:
             self.longest_rest = max(self.longest_rest, build_s - share)
         return build_s
 
-    def has_room(self, num_left: int, *, is_trained: bool) -> bool:
-        """Whether another setting can be tried and the best one be built behind it.
+    def has_room(self, num_left: int, *, is_trained: bool, needs_build: bool) -> bool:
+        """Whether another setting can be tried, and the best one be built behind it if that has to be.
 
         One that is trained must get at least half as long as the first one did, or the comparison would be unfair.
         """
         if self.seconds is None:
             return True
+        if not needs_build:
+            return self.left() >= self.longest_rest
         if is_trained:
             return self.share(num_left) >= self.first_share / 2
         return self.left() >= 2 * self.longest_build + self.longest_rest
@@ -82,6 +84,7 @@ class _Tried:
     prompt_format: PromptFormat | None
     build_s: float
     train_limit_s: float | None
+    number: int = 0  # of the build that it was tried with
 
 
 def tune(
@@ -97,8 +100,8 @@ def tune(
     Prompt formats are tried with the first setting, for half of the time where others follow; the other settings are
     tried in the format that was best, and the other formats again with the best setting where it still is in place. Of
     a trained system each setting is trained for an equal share of `seconds`, and so is the last one. What there is no
-    time for is not tried, and its line in the sweep says so. Noted in `part`, with the seconds of the build that is
-    kept.
+    time for is not tried, and its line in the sweep says so; what the facts need not be taken in again for still is.
+    Noted in `part`, with the seconds of the build that is kept.
 
     Args:
         system: without facts.
@@ -113,31 +116,39 @@ def tune(
     settings = list(system.settings()) if isinstance(system, Tunable) else [{}]
     if corpus.dev.height < MIN_SCORED:
         settings = settings[:1]
-    budget, tried, built_s = Budget(seconds), [], None
+    budget, tried, number, is_spent = Budget(seconds), [], 0, False  # number of the build; no time for another
     for i, setting in enumerate(settings):
         num_left = len(settings) - i
-        if tried and not budget.has_room(num_left, is_trained=isinstance(system, Trained)):
-            part.sweep += [_left_out(one) for one in settings[i:]]
-            tell(f"{part.system}: {num_left} of {len(settings)} settings not tried, {OUT_OF_TIME}")
-            break
-        if isinstance(system, Tunable) and system.use(setting):
-            built_s = None
-        if built_s is None:
-            built_s = budget.build(system, corpus, num_left=num_left)
+        needs_build = (isinstance(system, Tunable) and system.use(setting)) or not tried
+        has_room = not tried or budget.has_room(
+            num_left, is_trained=isinstance(system, Trained), needs_build=needs_build
+        )
+        if not has_room or (is_spent and needs_build):
+            is_spent |= needs_build
+            part.sweep.append(_left_out(setting))
+            system.use(tried[-1].setting)  # that of what it holds
+            continue
+        if needs_build:
+            built_s, number = budget.build(system, corpus, num_left=num_left), number + 1
         began = time.perf_counter()
         formats = (tried[0].prompt_format,) if tried and tried[0].prompt_format else None
         seconds_here = budget.left() / (1 if num_left == 1 else 2)
-        tried.append(_try(system, corpus, part, setting, built_s=built_s, seconds=seconds_here, formats=formats))
+        scored = _try(system, corpus, part, setting, built_s=built_s, seconds=seconds_here, formats=formats)
+        tried.append(replace(scored, number=number))
         num_passes = max(1, len(part.sweep[-1].get("formats", ())))  # several formats are tried but once
         budget.longest_rest = max(budget.longest_rest, (time.perf_counter() - began) / num_passes)
         if len(settings) > 1:
             tell(f"{part.system}: setting {i + 1} of {len(settings)}, {dict(setting)}: {tried[-1].score:.3f}")
+    if len(tried) < len(settings):
+        tell(f"{part.system}: {len(settings) - len(tried)} of {len(settings)} settings not tried, {OUT_OF_TIME}")
     best = max(tried, key=lambda one: one.score)
     part.setting, part.build_s, part.train_limit_s = best.setting, best.build_s, best.train_limit_s
-    is_kept = best is tried[-1] or not (isinstance(system, Tunable) and system.use(best.setting))
+    if best is not tried[-1]:
+        system.use(best.setting)
+    is_kept = best.number == number
     if isinstance(system, PromptedSystem) and best.prompt_format is not None:
         if is_kept and best is not tried[0]:
-            best = _try_other_formats(system, corpus, part.sweep[tried.index(best)], best, seconds=budget.left())
+            best = _try_other_formats(system, corpus, _line_of(part, best), best, seconds=budget.left())
         system.prompt_format, part.prompt_format = best.prompt_format, best.prompt_format.name
     if is_kept:
         return True
@@ -181,6 +192,11 @@ def use_format(system: System, name: str | None, dev: pl.DataFrame) -> None:
     (system.prompt_format,) = [one for one in PROMPT_FORMATS if one.name == name]
     if system.prompt_format.num_shots:
         take_shots(system, dev, num_shots=system.prompt_format.num_shots)
+
+
+def _line_of(part: Part, tried: _Tried) -> dict:
+    """The line of a setting that was tried."""
+    return next(line for line in part.sweep if line["setting"] == tried.setting)
 
 
 def _left_out(setting: Mapping[str, object]) -> dict[str, object]:
