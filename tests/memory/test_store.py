@@ -79,6 +79,9 @@ def test_a_relation_is_named_in_any_turn_as_long_as_a_fact_has_it(store: FactSto
     assert store.names_relation(turns).tolist() == [True, False, False]
     assert store.names_relation(["Hello", f"Its {relation}?"]).tolist() == [False, True]
     assert store.names_relation([]).tolist() == []
+    write(store, facts(("Zorvania", "flag colour", "teal")).with_columns(private=pl.lit(True)))  # noqa: FBT003 - a column
+    write(store, facts(("Mirelund", "anthem", "Onwards")))
+    assert store.names_relation(["Its flag colour?", "Its anthem?"]).tolist() == [False, True]
     store.erase(store.catalogue.alive())
     assert not store.names_relation(turns).any()
 

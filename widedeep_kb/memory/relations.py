@@ -7,7 +7,6 @@ import functools
 import itertools
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -60,13 +59,13 @@ def relation_cues(relation: str) -> dict[str, float]:
     return _cues_of(relation_words(relation))
 
 
-def _content(found: list[str]) -> list[str]:
+def content_words(found: list[str]) -> list[str]:
     """The words that are no function words; all where there are no others."""
     return [word for word in found if word not in FUNCTION_WORDS] or found
 
 
 def _cues_of(found: list[str]) -> dict[str, float]:
-    cues = {stem(word): _cue_weight(word) for word in _content(found)}
+    cues = {stem(word): _cue_weight(word) for word in content_words(found)}
     for one, other in itertools.pairwise(found):
         weight = _PAIR_SHARE * (_cue_weight(one) + _cue_weight(other)) / 2
         cues.setdefault(stem(one + other), weight)
@@ -126,7 +125,6 @@ class Relations:
         self._cue_hashes = Growing(np.zeros((0, 2), np.uint64))  # [P, 2]
         self._vocabulary = KeyCounts()
         self._ids: dict[str, int] = {}
-        self._wordings: dict[str, list[frozenset[str]]] | None = None
 
     @property
     def totals(self) -> np.ndarray:
@@ -149,7 +147,6 @@ class Relations:
         new = [relation for relation in dict.fromkeys(relations) if relation not in self._ids]
         if new:
             self._append(new)
-            self._wordings = None
         numbers = np.fromiter(map(self._ids.__getitem__, relations), np.int32, len(relations))
         distinct, counts = np.unique(numbers, return_counts=True)
         self._counts.array[distinct] += counts
@@ -161,7 +158,7 @@ class Relations:
         self._counts.array[distinct] -= counts
         for number in distinct[self._counts.array[distinct] == 0].tolist():
             del self._ids[self.names[number]]
-            self.names[number], self._wordings = None, None
+            self.names[number] = None
             cues = self._cue_hashes.array[slice(*self._offsets.array[number : number + 2])]
             self._vocabulary.subtract(cues[:, 0])
             cues[:] = 0
@@ -194,26 +191,6 @@ class Relations:
         keep = keep[np.argsort(positions[keep], kind="stable")]
         members = members[keep]
         return Cues(positions[keep], lengths[keep], hashes[members, 0], hashes[members, 1], weights[members])
-
-    def named_in(self, texts: Sequence[str]) -> np.ndarray:
-        """bool [n]: the text holds all content words of some relation, in any form that has the same stem."""
-        wordings, found = self._by_rarest_stem(), np.zeros(len(texts), dtype=bool)
-        for i, text in enumerate(texts):
-            stems = {stem for word in words(text) for stem in cue_stems(word)}
-            found[i] = any(wording <= stems for stem in stems for wording in wordings.get(stem, ()))
-        return found
-
-    def _by_rarest_stem(self) -> dict[str, list[frozenset[str]]]:
-        """The stems of each relation's content words, by that one of them which fewest relations have."""
-        if self._wordings is None:
-            wordings = {frozenset(map(stem, _content(relation_words(name)))) for name in self._ids}
-            counts = Counter(itertools.chain.from_iterable(wordings))
-            self._wordings = {}
-            for wording in wordings:
-                if wording:
-                    rarest = min(wording, key=lambda one: (counts[one], one))
-                    self._wordings.setdefault(rarest, []).append(wording)
-        return self._wordings
 
     def question_vectors(self, texts: Sequence[Sequence[str]]) -> np.ndarray:
         """Unit vectors, float32 [n, D], of the words of questions, to compare with `vectors`."""

@@ -176,10 +176,6 @@ class Retriever:
         is_kept = (wanted == ANY) | (wanted == self._fact_relations[ordinals])
         return rows[is_kept], ordinals[is_kept]
 
-    def names_relation(self, texts: Sequence[str]) -> np.ndarray:
-        """bool [B]: the text holds all content words of a live fact's relation."""
-        return self._relations.named_in(texts)
-
     def namings_of(self, ordinals: np.ndarray) -> np.ndarray:
         """int32, of the same shape: a number for each fact's subject, -1 where the ordinal is -1."""
         return np.where(ordinals >= 0, self._namings[ordinals], -1) if len(self._namings) else ordinals.astype(np.int32)

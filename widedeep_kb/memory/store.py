@@ -31,6 +31,7 @@ from widedeep_kb.memory.interrupts import uninterrupted
 from widedeep_kb.memory.narrowing import narrow
 from widedeep_kb.memory.packed import RowCodec, codec_for, make_table
 from widedeep_kb.memory.recalled import Recall, RowPlaces
+from widedeep_kb.memory.relation_names import RelationNames
 from widedeep_kb.memory.relations import WordVectors
 from widedeep_kb.memory.retrieval import Hits, Retriever
 from widedeep_kb.memory.rows import expand_rows
@@ -79,6 +80,7 @@ class FactStore:
         self._guesser: NameGuesser | None = None
         self._validity: Validity | None = None
         self._fact_ids: FactIds | None = None
+        self._relation_names: RelationNames | None = None
         self.first_rows = np.zeros(0, dtype=np.int64)
         self.num_rows = np.zeros(0, dtype=np.int64)
 
@@ -190,11 +192,11 @@ class FactStore:
         return Recall(rows, weights.to(rows.device), ids, facts, hits, catalogue, pending, tuple(map(tuple, found)))
 
     def names_relation(self, texts: Sequence[str] | Sequence[Sequence[str]]) -> np.ndarray:
-        """bool [B]: a text, or one of its turns, holds all content words of a live fact's relation."""
+        """bool [B]: a text, or one of its turns, holds all content words of the relation of a live, public fact."""
         turns = [[text] if isinstance(text, str) else list(text) for text in texts]
         sizes = [len(own) for own in turns]
         with self.lock:
-            named = self.retriever.names_relation([turn for own in turns for turn in own])
+            named = self.relation_names.named_in([turn for own in turns for turn in own])
         ends = np.cumsum(sizes, dtype=np.int64)
         return np.array([named[end - size : end].any() for end, size in zip(ends, sizes, strict=True)], dtype=bool)
 
@@ -286,9 +288,17 @@ class FactStore:
         return self._fact_ids
 
     @property
-    def _followers(self) -> list[NameGuesser | Validity | FactIds]:
+    def relation_names(self) -> RelationNames:
+        """The relations of public facts; made when first asked for, and kept in step from then on."""
+        if self._relation_names is None:
+            self._relation_names = RelationNames(self.catalogue.where(~pl.col("private"), ["relation", "private"]))
+        return self._relation_names
+
+    @property
+    def _followers(self) -> list[NameGuesser | Validity | FactIds | RelationNames]:
         """What is kept in step with the facts, once it has been made."""
-        return [part for part in (self._guesser, self._validity, self._fact_ids) if part is not None]
+        parts = (self._guesser, self._validity, self._fact_ids, self._relation_names)
+        return [part for part in parts if part is not None]
 
     def _facts_of_subjects(self, subject_ids: list[str]) -> pl.DataFrame:
         return self.catalogue.columns_for(self.retriever.ordinals_of(subject_ids), VALIDITY_COLUMNS)
@@ -350,7 +360,7 @@ class FactStore:
             raise ValueError(f"{folder / CATALOGUE_FILE} is missing")
         store.catalogue = FactCatalogue.load(folder / CATALOGUE_FILE)
         store.retriever = Retriever.load(folder, word_vectors=word_vectors)
-        store._guesser, store._validity, store._fact_ids = None, None, None
+        store._guesser = store._validity = store._fact_ids = store._relation_names = None
         if (folder / NAMES_FILE).is_file():
             store._guesser = NameGuesser.load(folder, device=store._names_device)
         if store.catalogue.next_ordinal != len(store.first_rows):
