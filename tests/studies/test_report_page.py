@@ -53,6 +53,7 @@ def metrics_of_all() -> dict:
 def test_the_page_says_what_was_not_tried_and_keeps_the_order_of_what_is_asked() -> None:
     text = page(metrics_of_all())
     assert "not tried: the budget was spent" in text and "<script" not in text
+    assert "side by side" not in text and "3 ways side by side" in page({**metrics_of_all(), "num_processes": 3})
     order = [text.index(f"{kind} (40)") for kind in ("plain question", "statement begun", "comparison", "two facts")]
     assert order == sorted(order)
     assert "Comparisons are guessed right half the time" in text and "What the facts added" in text

@@ -69,6 +69,8 @@ def page(metrics: Mapping) -> str:
         f"seeds {', '.join(map(str, metrics['seeds']))} for trained ways",
         f"budget {metrics['budget_minutes']} minutes each" if metrics["budget_minutes"] else "no time limit",
     ]
+    if metrics.get("num_processes", 1) > 1:
+        about.append(f"{metrics['num_processes']} ways side by side on it, so that times are those of a busy device")
     parts = [
         f"<h1>Ways of giving an LLM these facts: {escape(title)}</h1><p class=small>{escape('; '.join(about))}.</p>",
         _headline(metrics),
