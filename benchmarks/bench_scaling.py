@@ -5,7 +5,9 @@
 
 One memory grows by factors of ten. At each size the same questions, about the first thousand facts, are answered:
 exact match; median ms of a question with its answer generated, alone and in batches; of the look-up alone (keys, index,
-rows). A line is printed as each size ends.
+rows). A line is printed as each size ends. With `--in-turns` each size has a memory of its own, and all are timed again
+last, question by question in turn, so that a change of the machine's load meets all sizes: medians, and the median of
+each time over that with the fewest facts.
 
 The first `--written` facts are synthetic ones taken in by `write` as it is. Those after them are *fillers*: also taken
 in by `write` (the table checked, names and cues hashed, values tokenised, every row made by the writer and stored), but
@@ -23,19 +25,23 @@ import statistics
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from unittest import mock
 
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from widedeep_kb import model as model_module
 from widedeep_kb.memory.encoding import EncodedFacts, encode_frame
+from widedeep_kb.memory.folder import empty_store
+from widedeep_kb.memory.store import FactStore
 from widedeep_kb.memory.writer import fact_features
 from widedeep_kb.metrics import exact_match
 from widedeep_kb.model import KnowledgeMemory
@@ -70,6 +76,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--num-timed", type=int, default=32, help="questions asked one by one")
     parser.add_argument("--runs", type=int, default=3, help="timed passes in batches of 64")
     parser.add_argument("--max-new-tokens", type=int, default=24)
+    parser.add_argument("--in-turns", action="store_true", help="a memory for each size, timed in turn")
     parser.add_argument("--save-up-to", type=int, default=0, help="facts up to which the memory is saved, for its size")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw fillers; 0: this one")
     parser.add_argument("--wait-for", type=Path, help="file that has to be there before the last size is asked")
@@ -104,8 +111,8 @@ class Source:
         self.asked = self.written.head(ASKED_AMONG)
         self._names = {name.casefold() for name in self.asked["subject"].to_list()}
         template = generate(TEMPLATE_SUBJECTS, seed=seed + 1, excluded_subjects=self._names)
-        self._given = (template, frozenset(self._names), seed)
-        self._num_drawn, self._spare, self._lm = 0, self.written.clear(), memory.lm
+        self._given = (template, frozenset(self._names), seed, memory.lm.tokenizer)
+        self._num_drawn, self._spare = 0, self.written.clear()
         self._workers, self._ahead, self._pool = workers, deque(), None
 
     def chunks(self, first: int, last: int, *, chunk: int) -> Iterator[tuple[pl.DataFrame, bool]]:
@@ -128,13 +135,13 @@ class Source:
         """The next copy of the template, drawn ahead where there are processes for it."""
         self._num_drawn += 1
         if not self._workers:
-            return short_facts(filler_facts(self._num_drawn, *self._given), self._lm)
+            return filler_facts(self._num_drawn, *self._given)
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._workers, context, initializer=keep, initargs=(self._given,))
         while len(self._ahead) < 2 * self._workers:
             self._ahead.append(self._pool.submit(kept_facts, self._num_drawn + len(self._ahead)))
-        return short_facts(self._ahead.popleft().result(), self._lm)
+        return self._ahead.popleft().result()
 
     def close(self) -> None:
         """End the processes."""
@@ -142,7 +149,7 @@ class Source:
             self._pool.shutdown(cancel_futures=True)
 
 
-def keep(given: tuple[SyntheticBatch, frozenset[str], int]) -> None:
+def keep(given: tuple[SyntheticBatch, frozenset[str], int, PreTrainedTokenizerBase]) -> None:
     """Keep in this process what all its fillers are made of."""
     kept_facts.given = given
 
@@ -152,8 +159,13 @@ def kept_facts(number: int) -> pl.DataFrame:
     return filler_facts(number, *kept_facts.given)
 
 
-def filler_facts(number: int, template: SyntheticBatch, names: frozenset[str], seed: int) -> pl.DataFrame:
-    """Copy `number` of the template: with new subjects, none of them in `names`, and values moved on in their kind."""
+def filler_facts(
+    number: int, template: SyntheticBatch, names: frozenset[str], seed: int, tokenizer: PreTrainedTokenizerBase
+) -> pl.DataFrame:
+    """Copy `number` of the template: with new subjects, none of them in `names`, and values moved on in their kind.
+
+    Facts whose value has more tokens than a memory takes are left out.
+    """
     draw, kinds = Draw(seed + 1_000_003 * number), {kind.name: kind for kind in SUBJECT_KINDS}
     subjects = []
     for kind in template.subject_kinds:
@@ -172,7 +184,17 @@ def filler_facts(number: int, template: SyntheticBatch, names: frozenset[str], s
             "object": objects.tolist(),
         }
     )
-    return normalise_facts(frame)
+    return short_facts(normalise_facts(frame), Encoder(tokenizer))
+
+
+class Encoder(NamedTuple):
+    """What `short_facts` needs of an LLM."""
+
+    tokenizer: PreTrainedTokenizerBase
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """As `FrozenLM.encode`."""
+        return self.tokenizer(list(texts), add_special_tokens=False).input_ids
 
 
 def _frame(batch: SyntheticBatch, *, prefix: str) -> pl.DataFrame:
@@ -203,28 +225,55 @@ def timed(function: Callable[[], object], *, device: torch.device) -> float:
 
 def ask(memory: KnowledgeMemory, questions: pl.DataFrame, *, args: argparse.Namespace) -> dict[str, object]:
     """Exact match, and medians of ms a question."""
-    texts, device = questions["question"].to_list(), memory.lm.device
-    answers = memory.ask_many(texts, max_new_tokens=args.max_new_tokens, batch_size=64)
+    texts, options = questions["question"].to_list(), {"max_new_tokens": args.max_new_tokens, "batch_size": 64}
+    answers = memory.ask_many(texts, **options)
     right = [exact_match(a.text, e) for a, e in zip(answers, questions["answers"].to_list(), strict=True)]
-    some, many = texts[: args.num_timed], texts[:64]
-
-    def one_by_one(call: Callable[[list[str]], object]) -> float:
-        return statistics.median(timed(lambda t=text: call([t]), device=device) for text in some)
-
-    def together(call: Callable[[list[str]], object]) -> float:
-        return statistics.median(timed(lambda: call(many), device=device) for _ in range(args.runs)) / len(many)
-
-    def answer(batch: list[str]) -> object:
-        return memory.ask_many(batch, max_new_tokens=args.max_new_tokens, batch_size=64)
-
-    recall = memory.store.recall
-    return {
-        "exact_match": round(sum(right) / len(right), 4),
-        "ask_1_ms": round(one_by_one(answer), 3),
-        "ask_64_ms": round(together(answer), 3),
-        "recall_1_ms": round(one_by_one(recall), 3),
-        "recall_64_ms": round(together(recall), 3),
+    times = times_in_turns(memory, {0: memory.store}, texts, args=args)
+    return {"exact_match": round(sum(right) / len(right), 4)} | {
+        name: round(statistics.median(own[0]), 3) for name, own in times.items()
     }
+
+
+def times_in_turns(
+    memory: KnowledgeMemory, stores: Mapping[int, FactStore], texts: Sequence[str], *, args: argparse.Namespace
+) -> dict[str, dict[int, list[float]]]:
+    """Milliseconds a question with each store in turn: of answers and of look-ups, alone and 64 at once.
+
+    Returns:
+        what was timed -> store's number -> a time for each question or, of batches, for each run.
+    """
+    device, options = memory.lm.device, {"max_new_tokens": args.max_new_tokens, "batch_size": 64}
+    calls = {
+        "ask": lambda batch: memory.ask_many(batch, **options),
+        "recall": lambda batch: memory.store.recall(batch),
+    }
+    batches = {1: [[text] for text in texts[: args.num_timed]], 64: [list(texts[:64])] * args.runs}
+    before, found = memory.store, {}
+    for size, parts in batches.items():
+        for name, call in calls.items():
+            own = found[f"{name}_{size}_ms"] = {number: [] for number in stores}
+            for batch in parts:
+                for number, store in stores.items():
+                    memory.store = store
+                    own[number].append(timed(lambda b=batch, c=call: c(b), device=device) / len(batch))
+    memory.store = before
+    return found
+
+
+def tell_turns(
+    memory: KnowledgeMemory, stores: Mapping[int, FactStore], texts: Sequence[str], *, args: argparse.Namespace
+) -> None:
+    """Time all stores in turn; print medians, and each time over that of the store with the fewest facts."""
+    times_in_turns(memory, stores, texts[:2], args=args)  # warms up
+    times = times_in_turns(memory, stores, texts, args=args)
+    fewest = min(stores)
+    for number in stores:
+        medians = {name: round(statistics.median(own[number]), 3) for name, own in times.items()}
+        ratios = {
+            f"{name}_ratio": round(statistics.median(a / b for a, b in zip(own[number], own[fewest], strict=True)), 4)
+            for name, own in times.items()
+        }
+        tell(in_turns=number, **medians, **ratios)
 
 
 def resident_bytes() -> int:
@@ -282,7 +331,10 @@ def main(argv: list[str] | None = None) -> None:
     pool = fact_features(lm, encoded, layers=memory.reader.config.writer_layers)
     results: list[dict[str, object]] = []
     rss_before = resident_bytes()
+    stores: dict[int, FactStore] = {}
     for size in sizes(args.max_facts):
+        if args.in_turns and results:
+            memory.store = empty_store(lm, memory.reader, row_format=args.row_format)
         seconds = grow(memory, source, until=size, pool=pool, chunk=args.chunk)
         if args.wait_for and size == args.max_facts:
             tell(written=len(memory.store), waiting_for=str(args.wait_for))
@@ -293,6 +345,9 @@ def main(argv: list[str] | None = None) -> None:
         figures = {"facts": len(memory.store), "seconds_writing": round(seconds, 1)} | ask(memory, questions, args=args)
         results.append(figures | space(memory, rss_before=rss_before, args=args))
         tell(**results[-1])
+        stores[len(memory.store)] = memory.store
+    if args.in_turns:
+        tell_turns(memory, stores, questions["question"].to_list(), args=args)
     source.close()
     print()
     print(markdown_table(COLUMNS, [[result[name] for name in COLUMNS] for result in results]))

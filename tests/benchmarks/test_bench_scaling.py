@@ -1,5 +1,6 @@
 """The scaling benchmark: sizes, fillers that are real facts but for their semantic part, on a tiny random model."""
 
+import json
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.folder import empty_store
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.model import KnowledgeMemory
 from widedeep_kb.studies.domains import frame_questions
@@ -75,10 +77,34 @@ def test_a_size_is_asked_and_measured(memory: KnowledgeMemory) -> None:
 
 def test_a_filler_is_the_same_whoever_draws_it(memory: KnowledgeMemory) -> None:
     source = SCRIPT["Source"](memory, num_written=1000, seed=0)
-    template, names, seed = source._given
-    one, two = (SCRIPT["filler_facts"](number, template, names, seed) for number in (1, 2))
+    one, two = (SCRIPT["filler_facts"](number, *source._given) for number in (1, 2))
     SCRIPT["keep"](source._given)
     assert SCRIPT["kept_facts"](2).equals(two)
-    assert one["relation"].equals(two["relation"]) and not set(one["subject_id"]) & set(two["subject_id"])
-    assert (one["subject"] == two["subject"]).mean() < 0.1
-    assert one["object"].to_list() != two["object"].to_list() and set(one["object"]) == set(two["object"])
+    assert one.height == two.height and not set(one["subject_id"]) & set(two["subject_id"])
+    assert len(set(one["subject"]) & set(two["subject"])) < 0.1 * one["subject"].n_unique()
+    assert one["object"].to_list() != two["object"].to_list()
+    assert one["object"].sort().to_list() == two["object"].sort().to_list(), "values are moved on, none is lost"
+
+
+def test_sizes_are_timed_in_turns(memory: KnowledgeMemory, capsys: pytest.CaptureFixture) -> None:
+    args = SCRIPT["parse_args"](["--num-timed", "3", "--runs", "2", "--max-new-tokens", "2"])
+    source = SCRIPT["Source"](memory, num_written=1000, seed=0)
+    memory.write(source.asked[:100])
+    stores, first = {100: memory.store}, memory.store
+    memory.store = empty_store(memory.lm, memory.reader)
+    memory.write(source.asked[:200])
+    stores[200] = memory.store
+    texts = frame_questions(source.asked.head(5), split="trained", seed=0)["question"].to_list()
+    asked: list[tuple[object, int]] = []
+    ask = memory.ask_many
+    memory.ask_many = lambda batch, **options: asked.append((memory.store, len(batch))) or ask(batch, **options)
+    times = SCRIPT["times_in_turns"](memory, stores, texts, args=args)
+    assert {name: {n: len(v) for n, v in own.items()} for name, own in times.items()} == {
+        "ask_1_ms": {100: 3, 200: 3}, "recall_1_ms": {100: 3, 200: 3},
+        "ask_64_ms": {100: 2, 200: 2}, "recall_64_ms": {100: 2, 200: 2},
+    }  # fmt: skip
+    assert [store for store, _ in asked] == [first, stores[200]] * 5 and [n for _, n in asked] == [1] * 6 + [5] * 4
+    assert memory.store is stores[200], "as it was"
+    SCRIPT["tell_turns"](memory, stores, texts, args=args)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["in_turns"] for line in lines] == [100, 200] and lines[0]["ask_1_ms_ratio"] == 1.0
