@@ -59,7 +59,8 @@ def add_no_gate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-gate",
         action="store_true",
-        help="every question is about the facts: leave none that holds a stored name to the LLM alone",
+        help="every question is about the facts: leave none that holds a stored name to the LLM alone, and read a deep "
+        "memory in all",
     )
 
 
