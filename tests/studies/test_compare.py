@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.memory.reader import Reader, ReaderConfig
@@ -263,14 +264,21 @@ def test_the_worst_seed_of_a_change_is_kept_beside_the_mean() -> None:
     assert update_of([None]) is None
 
 
-def test_answers_are_as_long_and_asked_in_as_many_at_once_as_the_comparison_says(
-    tiny_frozen_lm: Callable[..., FrozenLM],
+def test_answers_are_as_long_as_the_comparison_says_and_a_gpu_is_asked_as_many_at_once(
+    tiny_frozen_lm: Callable[..., FrozenLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lm, config = tiny_frozen_lm("llama"), CompareConfig(systems=("lookup",), max_new_tokens=5, batch_size=7)
-    for system in (KeyRAG(lm), MemorySystem(KnowledgeMemory(lm, Reader(ReaderConfig.for_lm(lm))))):
+    memory = MemorySystem(KnowledgeMemory(lm, Reader(ReaderConfig.for_lm(lm))))
+    memory.lm = lm
+    own = {system: system.batch_size for system in (KeyRAG(lm), memory)}
+    for system, size in own.items():
+        limit_answers(system, config)
+        assert (system.max_new_tokens, system.batch_size) == (5, size)
+    monkeypatch.setattr(FrozenLM, "device", torch.device("cuda"))
+    for system in own:
         limit_answers(system, config)
         assert (system.max_new_tokens, system.batch_size) == (5, 7)
-    assert (system.options.max_new_tokens, system.options.batch_size) == (5, 7)
+    assert (memory.options.max_new_tokens, memory.options.batch_size) == (5, 7)
     limit_answers(Lookup(), config)
 
 

@@ -117,10 +117,15 @@ class Part:
 
 
 def limit_answers(system: System, config: CompareConfig) -> None:
-    """Set the longest answer of a system that has one, and the prompts that its LLM reads at once."""
-    for name in ("max_new_tokens", "batch_size"):
-        if hasattr(system, name):
-            setattr(system, name, getattr(config, name))
+    """Set the longest answer of a system that has one, and on a GPU how many prompts its LLM reads at once.
+
+    On a CPU more prompts at once take no less time, and all of them wait for the longest answer.
+    """
+    if hasattr(system, "max_new_tokens"):
+        system.max_new_tokens = config.max_new_tokens
+    lm: FrozenLM | None = getattr(system, "lm", None)
+    if lm is not None and lm.device.type == "cuda" and hasattr(system, "batch_size"):
+        system.batch_size = config.batch_size
 
 
 def _no_lm() -> FrozenLM:
