@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 
+from widedeep_kb.likelihood import row_loglikelihoods
 from widedeep_kb.lm import FrozenLM
 from widedeep_kb.phrasings import frames
 from widedeep_kb.systems.full_ft import FullFineTuning
@@ -26,6 +27,7 @@ from widedeep_kb.systems.tuned import (
     schedule,
     text_loglikelihood,
     to_batch,
+    train,
 )
 from widedeep_kb.training.fit_config import FitConfig
 
@@ -152,13 +154,36 @@ def test_texts_ask_for_every_fact_in_trained_frames_only(facts: pl.DataFrame) ->
 
 def test_no_loss_is_taken_on_prompts_and_padding(tiny_lm: FrozenLM, facts: pl.DataFrame) -> None:
     texts = list(itertools.islice(training_texts(facts, seed=0), 6))
-    ids, labels = to_batch(tiny_lm, texts)
-    assert ids.shape == labels.shape and ids.shape[1] % TOKEN_STEP == 0
+    ids, places, targets = to_batch(tiny_lm, texts)
+    assert ids.shape[1] % TOKEN_STEP == 0 and places.shape == targets.shape and len(places) % 256 == 0
+    is_learnt = targets != IGNORED
+    assert torch.equal(ids.flatten()[places[is_learnt] + 1], targets[is_learnt]), "the token behind each place"
+    rows = places.div(ids.shape[1], rounding_mode="floor")
     for i, text in enumerate(texts):
         (own,) = tiny_lm.encode([text.prompt + text.answer])
         assert ids[i, : len(own)].tolist() == own
         assert set(ids[i, len(own) :].tolist()) <= {tiny_lm.tokenizer.pad_token_id}
-        assert tiny_lm.tokenizer.decode(labels[i][labels[i] != IGNORED]) == text.answer
+        learnt = targets[is_learnt & (rows == i)].tolist()
+        (tail,) = tiny_lm.encode([text.answer])
+        assert learnt == (tail if text.prompt else tail[1:])
+
+
+def test_the_loss_is_that_of_the_whole_models_logits(
+    tiny_frozen_lm: Callable[..., FrozenLM], facts: pl.DataFrame
+) -> None:
+    lm = tiny_frozen_lm("llama")
+    texts = list(itertools.islice(training_texts(facts, seed=0), 8))
+    system = Lora(lm)
+    model = system.new_model()
+    history = train(model, lm, iter(texts), lr=0.0, num_steps=1, batch_size=8)
+    expected, count = 0.0, 0
+    for text in texts:
+        heads, tails = lm.encode([text.prompt]), lm.encode([text.answer])
+        if not heads[0]:
+            heads, tails = [tails[0][:1]], [tails[0][1:]]
+        expected -= row_loglikelihoods(lm, heads, tails)[0]
+        count += len(tails[0])
+    assert history["loss_first"] == pytest.approx(expected / count, rel=1e-4)
 
 
 def test_many_facts_are_learnt_in_larger_batches() -> None:

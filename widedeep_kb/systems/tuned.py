@@ -1,6 +1,6 @@
 """Base of the systems that answer by a tuned copy of the LLM, and the training that they share.
 
-Letters: B texts, T tokens, V vocabulary.
+Letters: B texts, T tokens, N tokens learnt, V vocabulary.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _WARM_UP = 0.05  # of the training
 _FLOOR = 0.05  # of the learning rate, at the end
 _SHOWN = 10  # first and last steps whose mean loss is noted
 _WAIT_EVERY = 20  # steps
+_PLACE_STEP = 256  # the number of places is a multiple of it, so that few shapes are met
 
 
 class TunedLM(ABC):
@@ -181,9 +182,12 @@ def train(
     """
     device = next(model.parameters()).device
 
-    def loss_of(ids: Tensor, labels: Tensor) -> Tensor:
-        logits = model(input_ids=ids, use_cache=False).logits  # nothing is read behind a text's end: no mask
-        return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft's is around it
+
+    def loss_of(ids: Tensor, places: Tensor, targets: Tensor) -> Tensor:
+        states = whole.base_model(input_ids=ids, use_cache=False).last_hidden_state  # all before a text's end: no mask
+        logits = whole.get_output_embeddings()(states.flatten(0, 1).index_select(0, places))
+        return F.cross_entropy(logits.float(), targets, ignore_index=IGNORED)
 
     take_step = TrainingStep(loss_of, [p for p in model.parameters() if p.requires_grad])
     model.train()
@@ -215,16 +219,25 @@ def schedule(progress: float) -> float:
     return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
 
 
-def to_batch(lm: FrozenLM, texts: Sequence[TrainingText]) -> tuple[Tensor, Tensor]:
-    """Token ids and labels [B, T] int64, padded on the right, T a multiple of 16; no loss on prompts."""
+def to_batch(lm: FrozenLM, texts: Sequence[TrainingText]) -> tuple[Tensor, Tensor, Tensor]:
+    """Texts padded on the right, and what is to be learnt: every token of an answer but a text's first.
+
+    Returns:
+        token ids [B, T] int64, T a multiple of 16; flat places [N] int64 of the tokens before those learnt, N a
+        multiple of 256, the rest 0; the tokens learnt [N] int64, the rest `IGNORED`.
+    """
     prompts, answers = lm.encode([one.prompt for one in texts]), lm.encode([one.answer for one in texts])
     width = rounded_up(max(len(head) + len(tail) for head, tail in zip(prompts, answers, strict=True)))
     ids = torch.full((len(texts), width), lm.tokenizer.pad_token_id)
-    labels = torch.full_like(ids, IGNORED)
+    places, targets = [], []
     for i, (head, tail) in enumerate(zip(prompts, answers, strict=True)):
-        ids[i, : len(head) + len(tail)] = torch.tensor(head + tail)
-        labels[i, len(head) : len(head) + len(tail)] = torch.tensor(tail)
-    return ids, labels
+        own = head + tail
+        ids[i, : len(own)] = torch.tensor(own)
+        first = max(len(head), 1)
+        places += range(i * width + first - 1, i * width + len(own) - 1)
+        targets += own[first:]
+    more = -len(places) % _PLACE_STEP
+    return ids, torch.tensor(places + [0] * more), torch.tensor(targets + [IGNORED] * more)
 
 
 def batch_size_for(num_facts: int, *, least: int) -> int:
