@@ -116,7 +116,36 @@ def tune(
     settings = list(system.settings()) if isinstance(system, Tunable) else [{}]
     if corpus.dev.height < MIN_SCORED:
         settings = settings[:1]
-    budget, tried, number, is_spent = Budget(seconds), [], 0, False  # number of the build; no time for another
+    budget = Budget(seconds)
+    tried = _try_all(system, corpus, part, settings, budget=budget, tell=tell)
+    best = max(tried, key=lambda one: one.score)
+    part.setting, part.build_s, part.train_limit_s = best.setting, best.build_s, best.train_limit_s
+    if best is not tried[-1]:
+        system.use(best.setting)
+    is_kept = best.number == tried[-1].number
+    if isinstance(system, PromptedSystem) and best.prompt_format is not None:
+        if is_kept and best is not tried[0]:
+            best = _try_other_formats(system, corpus, _line_of(part, best), best, seconds=budget.left())
+        system.prompt_format, part.prompt_format = best.prompt_format, best.prompt_format.name
+    if is_kept:
+        return True
+    if isinstance(system, Trained) and seconds is not None:
+        system.max_seconds = min(budget.first_share, max(budget.left(), budget.first_share / 2))
+        part.train_limit_s = system.max_seconds
+    return False
+
+
+def _try_all(
+    system: System,
+    corpus: Corpus,
+    part: Part,
+    settings: Sequence[Mapping[str, object]],
+    *,
+    budget: Budget,
+    tell: Callable[[str], None],
+) -> list[_Tried]:
+    """Try the settings that there is time for; the system then holds what the last one of them was tried with."""
+    tried, number, is_spent = [], 0, False  # number of the build; no time for another
     for i, setting in enumerate(settings):
         num_left = len(settings) - i
         needs_build = (isinstance(system, Tunable) and system.use(setting)) or not tried
@@ -141,21 +170,7 @@ def tune(
             tell(f"{part.system}: setting {i + 1} of {len(settings)}, {dict(setting)}: {tried[-1].score:.3f}")
     if len(tried) < len(settings):
         tell(f"{part.system}: {len(settings) - len(tried)} of {len(settings)} settings not tried, {OUT_OF_TIME}")
-    best = max(tried, key=lambda one: one.score)
-    part.setting, part.build_s, part.train_limit_s = best.setting, best.build_s, best.train_limit_s
-    if best is not tried[-1]:
-        system.use(best.setting)
-    is_kept = best.number == number
-    if isinstance(system, PromptedSystem) and best.prompt_format is not None:
-        if is_kept and best is not tried[0]:
-            best = _try_other_formats(system, corpus, _line_of(part, best), best, seconds=budget.left())
-        system.prompt_format, part.prompt_format = best.prompt_format, best.prompt_format.name
-    if is_kept:
-        return True
-    if isinstance(system, Trained) and seconds is not None:
-        system.max_seconds = min(budget.first_share, max(budget.left(), budget.first_share / 2))
-        part.train_limit_s = system.max_seconds
-    return False
+    return tried
 
 
 def train_limit_s(system: System) -> float | None:
@@ -174,7 +189,7 @@ def settle(system: System, corpus: Corpus, part: Part, *, chosen: Mapping) -> No
             sweep is in another comparison.
     """
     part.setting, part.prompt_format = dict(chosen["setting"]), chosen["prompt_format"]
-    part.train_limit_s = chosen["train_limit_s"]
+    part.train_limit_s = chosen.get("train_limit_s")
     if chosen.get("where"):
         part.sweep = [{**_left_out(part.setting), "skipped": f"others here; this one was best {chosen['where']}"}]
     if isinstance(system, Tunable) and part.setting:
