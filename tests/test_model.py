@@ -120,6 +120,17 @@ def test_deep_memory_is_read_where_a_stored_relation_is_named(tiny_frozen_lm: Ma
         assert torch.equal(lm.model(**inputs(lm, side)).logits[0], deep[0])
 
 
+def test_beams_of_a_prompt_that_names_no_relation_are_the_bare_llms(tiny_frozen_lm: MakeLM) -> None:
+    lm = tiny_frozen_lm("llama")
+    memory = open_memory(lm, num_subkeys=4, use_deep=True)
+    memory.use_wide = False
+    options = {"max_new_tokens": 5, "num_beams": 2, "num_return_sequences": 2, "do_sample": False}
+    options |= {"output_scores": True, "return_dict_in_generate": True}
+    found, bare = memory.generate(**inputs(lm), **options), lm.model.generate(**inputs(lm), **options)
+    same = [torch.equal(one, other) for one, other in zip(found.scores[0], bare.scores[0], strict=True)]
+    assert same == [False, False, True, True, False, False], "two beams a prompt; only the second names none"
+
+
 def test_the_gate_shuts_the_deep_memory_too_unless_a_relation_is_named(tiny_frozen_lm: MakeLM) -> None:
     lm = tiny_frozen_lm("llama")
     memory = open_memory(lm, num_subkeys=4, use_deep=True)

@@ -75,6 +75,19 @@ def test_whatever_an_answer_depends_on_makes_it_another(memory: KnowledgeMemory,
         assert cache.counts.taken == 0
 
 
+def test_a_relation_that_opens_the_deep_memory_makes_another_answer(memory: KnowledgeMemory) -> None:
+    torch.manual_seed(0)
+    memory.reader.add_deep(3)
+    for deep in memory.reader.deep_readers:
+        deep.output.weight.data.mul_(50.0)
+    memory.use_deep, memory.use_wide, cache = True, False, AnswerCache()
+    before = cache.ask(memory, QUESTIONS, OPTIONS)
+    memory.write([{"subject": "Elsewhere", "relation": "colour of the harbour", "object": "teal"}])
+    after = cache.ask(memory, QUESTIONS, OPTIONS)
+    assert after == plain(memory) and after != before
+    assert 0 < cache.counts.taken < len(QUESTIONS), "batches that ask for the port alone are what they were"
+
+
 def test_the_bare_llm_is_the_same_behind_any_reader(memory: KnowledgeMemory) -> None:
     cache, options = AnswerCache(), AskOptions(max_new_tokens=3, batch_size=5, use_memory=False)
     cache.ask(memory, QUESTIONS, options)
