@@ -14,6 +14,7 @@ CPU; a run that was ended, by `--minutes` too, goes on from there. Reports and m
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import multiprocessing
 import os
@@ -29,6 +30,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import polars as pl
+import torch
 
 from widedeep_kb.cli.compare import (
     add_arguments,
@@ -280,6 +282,8 @@ def work(
             except Exception:  # noqa: BLE001 - the others go on
                 failure_of(output, name).write_text(traceback.format_exc(), encoding="utf-8")
                 print(f"FAILED {folder.name} {name} {seed}\n{traceback.format_exc()}", flush=True)
+            gc.collect()
+            torch.cuda.empty_cache()  # the others need it; nothing where no GPU is in use
 
 
 def run_all(args: argparse.Namespace) -> tuple[list[Path], FrozenLM]:
