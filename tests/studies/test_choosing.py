@@ -130,11 +130,19 @@ def test_a_trained_way_with_slow_answers_gets_fewer_settings_not_shorter_trainin
     assert sum("skipped" in entry for entry in part.sweep) == 19
 
 
+@pytest.mark.parametrize(("shots_first", "tried"), [(True, ["plain-2", "chat-2"]), (False, ["plain-0", "chat-0"])])
 def test_prompt_formats_that_there_is_no_time_for_are_not_tried(
-    corpus: Corpus, clock: Clock, tiny_frozen_lm: Callable[..., FrozenLM], monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus,
+    clock: Clock,
+    tiny_frozen_lm: Callable[..., FrozenLM],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    shots_first: bool,
+    tried: list[str],
 ) -> None:
     system, part = ClosedBook(tiny_frozen_lm("llama", max_position_embeddings=2048)), Part("closed_book", 0)
     monkeypatch.setattr(tuning, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(system, "shots_first", shots_first)
 
     def generate(questions: Sequence[str], **_options: object) -> list[Answer]:
         clock.now += 25.0
@@ -143,7 +151,7 @@ def test_prompt_formats_that_there_is_no_time_for_are_not_tried(
     monkeypatch.setattr(system, "generate", generate)
     tune(system, corpus, part, seconds=BUDGET_S)
     (entry,) = part.sweep
-    assert list(entry["formats"]) == ["plain-2", "chat-2"] and clock.now == 50.0
+    assert list(entry["formats"]) == tried and clock.now == 50.0
     assert entry["skipped"] == f"4 formats: {OUT_OF_TIME}"
 
 

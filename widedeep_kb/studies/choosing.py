@@ -290,7 +290,7 @@ def _formats(system: PromptedSystem, dev: pl.DataFrame) -> list[PromptFormat]:
     """The formats that there are development questions for, the most promising first, as time may run out."""
     has_chat = system.lm.tokenizer.chat_template is not None
     found = [f for f in PROMPT_FORMATS if f.num_shots + MIN_SCORED <= dev.height and (has_chat or not f.is_chat)]
-    return sorted(found, key=lambda f: (f.num_shots == 0, f.num_shots, f.is_chat))
+    return sorted(found, key=lambda f: ((f.num_shots == 0) == system.shots_first, f.num_shots, f.is_chat))
 
 
 def _choose_format(

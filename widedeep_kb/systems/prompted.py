@@ -26,7 +26,12 @@ class PromptedSystem(ABC):
         shots: worked examples, at least as many as the format uses; their contexts are set by the system.
         max_new_tokens: most tokens of an answer.
         batch_size: prompts in one call of the LLM.
+
+    Attributes:
+        shots_first: formats with worked examples are the more promising ones, and tried first.
     """
+
+    shots_first = True
 
     def __init__(
         self,
