@@ -12,12 +12,13 @@ from widedeep_kb.lm import FrozenLM
 from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.studies import choosing
 from widedeep_kb.studies import compare as compare_module
-from widedeep_kb.studies.choosing import OUT_OF_TIME, Budget, tune
+from widedeep_kb.studies.choosing import OUT_OF_TIME, Budget, build, tune
 from widedeep_kb.studies.comparison import CompareConfig, Corpus, Part
 from widedeep_kb.studies.forgetting import Probes
 from widedeep_kb.studies.stateless import Stateless
 from widedeep_kb.systems import tuning
 from widedeep_kb.systems.closed_book import ClosedBook
+from widedeep_kb.systems.prompts import Context
 from widedeep_kb.systems.protocol import Answer
 from widedeep_kb.systems.tuning import questions_from_facts
 
@@ -187,6 +188,36 @@ def test_formats_are_tried_with_the_first_setting_and_again_with_the_best(
     few = Part("sensitive", 0)
     tune(system, corpus, few, seconds=0.0)
     assert list(few.sweep[0]["formats"]) == ["plain-2"] and few.sweep[1]["skipped"] == OUT_OF_TIME
+
+
+class Showing(Sensitive):
+    """A stand-in that shows its setting with each question, and is right in its first one."""
+
+    must_build = False
+
+    def use(self, setting: Mapping[str, object]) -> bool:
+        return super().use(setting) or self.must_build
+
+    def contexts(self, questions: Sequence[str], *, fact_ids: Sequence[str | None] | None) -> list[Context]:
+        return [Context((f"Setting {self.number}.",))] * len(questions)
+
+    def generate(self, questions: Sequence[str], **_options: object) -> list[Answer]:
+        right = self.number == 0
+        return [Answer("Q" * right, None, [], 1, 1, 1.0) for _ in questions]
+
+
+@pytest.mark.parametrize("must_build", [False, True])
+def test_worked_examples_show_what_the_best_setting_shows(
+    corpus: Corpus, tiny_frozen_lm: Callable[..., FrozenLM], monkeypatch: pytest.MonkeyPatch, *, must_build: bool
+) -> None:
+    system, part = Showing(tiny_frozen_lm("llama", max_position_embeddings=2048)), Part("showing", 0)
+    monkeypatch.setattr(tuning, "exact_match", lambda text, _accepted: bool(text))
+    monkeypatch.setattr(system, "must_build", must_build)
+    assert tune(system, corpus, part, seconds=None) is not must_build
+    if must_build:
+        build(system, corpus)
+    assert part.setting == {"number": 0}
+    assert len(system.shots) == 5 and {shot.context.statements for shot in system.shots} == {("Setting 0.",)}
 
 
 def test_without_a_budget_all_settings_are_tried(corpus: Corpus, clock: Clock) -> None:

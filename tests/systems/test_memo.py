@@ -142,21 +142,6 @@ def test_training_ends_when_its_time_is_up(system: MeMo, facts: pl.DataFrame) ->
     assert 1 <= system.history["steps"] < 10_000 and system.history["seconds"] < 20
 
 
-def test_worked_examples_show_what_the_present_memory_says(system: MeMo, facts: pl.DataFrame) -> None:
-    system.shots = (Shot(QUESTION, "teal"), Shot(QUESTIONS[1], "Shakespeare"))
-    system.epochs, seen = 2, []
-    for lr in (1e-2, 3e-2):
-        system.use({"lr": lr})
-        system.ingest(facts)
-        seen.append([shot.context for shot in system.shots])
-        assert seen[-1] == system.contexts([QUESTION, QUESTIONS[1]], fact_ids=None)
-    assert seen[0] != seen[1]
-    system.lm = ScriptedLM(system.lm, lambda _prompt: " Zorvania")
-    for max_names in (0, 2):
-        assert not system.use({"max_names": max_names})
-        assert [len(shot.context.statements) for shot in system.shots] == [2 if max_names else 1, 1]
-
-
 def test_its_prompt_format_is_tuned(system: MeMo, facts: pl.DataFrame) -> None:
     system.epochs = 1
     system.ingest(facts)

@@ -123,6 +123,8 @@ def tune(
     if best is not tried[-1]:
         system.use(best.setting)
     is_kept = best.number == tried[-1].number
+    if is_kept:
+        _renew_contexts(system)
     if isinstance(system, PromptedSystem) and best.prompt_format is not None:
         if is_kept and best is not tried[0]:
             best = _try_other_formats(system, corpus, _line_of(part, best), best, seconds=budget.left())
@@ -223,10 +225,17 @@ def build(system: System, corpus: Corpus) -> float:
     """Let a system take in the facts and, where it can, practise; the seconds of both."""
     began = time.perf_counter()
     system.ingest(corpus.facts)
+    _renew_contexts(system)
     build_s = time.perf_counter() - began
     if isinstance(system, Practising) and corpus.dev.height:
         build_s += practise(system, corpus.dev)
     return round(build_s, 3)
+
+
+def _renew_contexts(system: System) -> None:
+    """Show in a system's worked examples what it shows with a question in its present setting."""
+    if isinstance(system, PromptedSystem) and system.shots:
+        system.shots = system.with_contexts(system.shots)
 
 
 def practise(system: Practising, dev: pl.DataFrame) -> float:

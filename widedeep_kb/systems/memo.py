@@ -93,7 +93,7 @@ class MeMo(PromptedSystem):
         self.history: dict[str, float] = {}
 
     def ingest(self, facts: pl.DataFrame) -> None:
-        """Train a new memory on facts, a frame in `FACT_SCHEMA`; worked examples then show what that one says."""
+        """Train a new memory on facts, a frame in `FACT_SCHEMA`; worked examples stay as they were."""
         self.memory = None  # makes room for the new one
         torch.manual_seed(self.seed)
         model = pruned(self.lm, every=self.every)
@@ -108,7 +108,6 @@ class MeMo(PromptedSystem):
             max_seconds=self.max_seconds,
         )
         self.memory = FrozenLM(in_dtype_of(self.lm, model), self.lm.tokenizer, identity=self.lm.identity)
-        self.shots = self.with_contexts(self.shots)
 
     def contexts(self, questions: Sequence[str], *, fact_ids: Sequence[str | None] | None) -> list[Context]:
         """What the memory says on each question; it names no facts."""
@@ -183,8 +182,6 @@ class MeMo(PromptedSystem):
         )
         for name, value in setting.items():
             setattr(self, name, value)
-        if not retrain:
-            self.shots = self.with_contexts(self.shots)
         return retrain
 
     def size_bytes(self) -> int:
