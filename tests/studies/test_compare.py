@@ -219,7 +219,7 @@ def test_gain_is_normalised_behind_the_means_by_each_ways_own_room() -> None:
     parts = [{"stateless_exact_match": 0.25}, {"stateless_exact_match": 0.25}]
     best = pl.DataFrame({"exact_match": [True, True, False, False]})
     found = gain(frame, parts, closed_book=best)
-    assert found == {"stateless": 0.25, "gain": 0.5, "normalised": 0.6667, "normalised_best": 0.5}
+    assert found == {"stateless": 0.25, "gain": 0.5, "normalised": 0.666667, "normalised_best": 0.5}
     worse = gain(best, [{"stateless_exact_match": 0.75}], closed_book=None)
     assert worse == {"stateless": 0.75, "gain": -0.25, "normalised": -1.0, "normalised_best": None}
     assert gain(frame, [{"stateless_exact_match": 1.0}], closed_book=None)["normalised"] is None  # no room

@@ -26,6 +26,7 @@ from widedeep_kb.systems.registry import SYSTEMS
 STATELESS = "closed_book"
 PHRASINGS = ("trained", "heldout", "own", "paraphrase")
 LEAST = 5  # questions of a group that is reported
+_DIGITS = 6  # of a share: who shows it rounds it, once
 _NUMBER = re.compile(r"[-+]?[\d.,\s]*\d[\d.,\s]*(%|°|[a-zA-Z²³/°]{1,6})?")
 _CODE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])\S+|\S*[_/\\.:]\S+|[A-Z]{2,6}")
 
@@ -116,10 +117,10 @@ def scores(frame: pl.DataFrame) -> dict[str, object]:
     found: dict[str, object] = {"num_questions": each.height, "num_seeds": frame["seed"].n_unique()}
     for name in ("exact_match", "contains", "f1"):
         interval = bootstrap_interval(each[name].to_list())
-        found[name] = round(interval.mean, 4)
-        found[f"{name}_interval"] = [round(interval.low, 4), round(interval.high, 4)]
+        found[name] = round(interval.mean, _DIGITS)
+        found[f"{name}_interval"] = [round(interval.low, _DIGITS), round(interval.high, _DIGITS)]
     by_seed = frame.group_by("seed").agg(pl.col("exact_match").cast(pl.Float64).mean()).sort("seed")
-    return {**found, "exact_match_by_seed": [round(value, 4) for value in by_seed["exact_match"].to_list()]}
+    return {**found, "exact_match_by_seed": [round(value, _DIGITS) for value in by_seed["exact_match"].to_list()]}
 
 
 def by_group(frame: pl.DataFrame, grouping: str) -> dict[str, object]:
@@ -154,8 +155,8 @@ def gain(frame: pl.DataFrame, parts: Sequence[Mapping], *, closed_book: pl.DataF
     stateless = statistics.mean(known) if known else None
     best = None if closed_book is None else float(closed_book["exact_match"].cast(pl.Float64).mean())
     return {
-        "stateless": None if stateless is None else round(stateless, 4),
-        "gain": None if stateless is None else round(ours - stateless, 4),
+        "stateless": None if stateless is None else round(stateless, _DIGITS),
+        "gain": None if stateless is None else round(ours - stateless, _DIGITS),
         "normalised": share_of_room(ours, stateless),
         "normalised_best": share_of_room(ours, best),
     }
@@ -163,7 +164,7 @@ def gain(frame: pl.DataFrame, parts: Sequence[Mapping], *, closed_book: pl.DataF
 
 def share_of_room(reached: float, baseline: float | None) -> float | None:
     """Share of the room between a baseline and 1 that was gained, or lost; None without a baseline or room."""
-    return None if baseline is None or baseline >= 1.0 else round((reached - baseline) / (1.0 - baseline), 4)
+    return None if baseline is None or baseline >= 1.0 else round((reached - baseline) / (1.0 - baseline), _DIGITS)
 
 
 def costs(frame: pl.DataFrame, parts: Sequence[Mapping], *, num_facts: int) -> dict[str, float]:
@@ -234,6 +235,6 @@ def differences(frame: pl.DataFrame, names: Sequence[str]) -> list[dict[str, obj
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             gap = paired_bootstrap(means[one], means[other])
-            interval = [round(gap.low, 4), round(gap.high, 4)]
-            found.append({"system": one, "minus": other, "difference": round(gap.mean, 4), "interval": interval})
+            interval = [round(gap.low, _DIGITS), round(gap.high, _DIGITS)]
+            found.append({"system": one, "minus": other, "difference": round(gap.mean, _DIGITS), "interval": interval})
     return found
