@@ -75,6 +75,22 @@ def test_encode_adds_no_special_tokens(lm: FrozenLM) -> None:
     assert lm.tokenizer.decode([lm.newline_id]) == "\n"
 
 
+@pytest.mark.parametrize("stop_at_newline", [True, False])
+def test_texts_continued_in_buffers_are_those_of_transformers(
+    tiny_frozen_lm: MakeLM, architecture: str, *, stop_at_newline: bool
+) -> None:
+    lm = tiny_frozen_lm(architecture)
+    kinds = lm.blank_tokens.clone(), lm.line_break_tokens.clone()
+    kinds[1][::7] = True  # as if every seventh token broke the line
+    lm._kinds[lm.device] = kinds
+    prompts = ["Who?", "What is the capital of Zorvania, and why is it so?", "x", "One more of them"]
+    options = {"max_new_tokens": 12, "batch_size": 2, "stop_at_newline": stop_at_newline}
+    expected = lm.generate_texts(prompts, **options)
+    lm.generation = "cuda_graph"
+    assert [lm.generate_texts(prompts, **options) for _ in range(2)] == [expected] * 2
+    assert lm.greedy_decoder._steps
+
+
 def test_generate_texts_keeps_the_order_and_equals_single_calls(lm: FrozenLM) -> None:
     prompts = ["The capital of France is", "Iron", "What is the time zone of Porto?", "é 東京", "The"]
     together = lm.generate_texts(prompts, max_new_tokens=5, batch_size=2)

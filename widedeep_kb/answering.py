@@ -18,14 +18,17 @@ from torch import Tensor
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from widedeep_kb.answers import Evidence, MemoryAnswer
+from widedeep_kb.decoding import Ending
 from widedeep_kb.following import attention_shares, follow
 from widedeep_kb.lm import AnswerLineEnd, answer_tokens, end_ids, left_pad
 from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.memory.signs import AnswerSigns, answer_signs
-from widedeep_kb.memory.trace import GreedyTrace
+from widedeep_kb.memory.stepping import MemorySteps, why_not_plain
+from widedeep_kb.memory.trace import GreedyTrace, StepTrace
 from widedeep_kb.phrasings import ask_prompt
 
 if TYPE_CHECKING:
+    from widedeep_kb.memory.hooks import Binding
     from widedeep_kb.model import KnowledgeMemory
 
 
@@ -113,24 +116,13 @@ def answer_batch(
 ) -> list[MemoryAnswer]:
     """Answer B questions, whose prompts are token ids `rows`, in one call of the LLM."""
     started = time.perf_counter()
-    trace = GreedyTrace()
     hops = options.hops if options.chaining == "together" else 1
-    binding, recall = memory.binding(
-        questions, observe=trace.observe, use_memory=options.use_memory, as_of=options.as_of, hops=hops
-    )
+    binding, recall = memory.binding(questions, use_memory=options.use_memory, as_of=options.as_of, hops=hops)
     padded = left_pad(rows, pad_id=memory.lm.tokenizer.pad_token_id)
     input_ids, attention_mask = (tensor.to(memory.lm.device) for tensor in padded)
-    with memory.hooks.bind(memory.judged(binding, input_ids, attention_mask=attention_mask)):
-        output = memory.lm.model.generate(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            max_new_tokens=options.max_new_tokens,
-            do_sample=False,
-            eos_token_id=end_ids(memory.lm),
-            pad_token_id=memory.lm.tokenizer.pad_token_id,
-            logits_processor=LogitsProcessorList([trace]),
-            stopping_criteria=StoppingCriteriaList([AnswerLineEnd(memory.lm, num_prompt_tokens=input_ids.shape[1])]),
-        )
+    binding = memory.judged(binding, input_ids, attention_mask=attention_mask)
+    write = write_by_steps if memory.generation == "cuda_graph" else write_by_transformers
+    output, trace = write(memory, binding, input_ids, attention_mask, max_new_tokens=options.max_new_tokens)
     new = [answer_tokens(memory.lm, row) for row in output[:, input_ids.shape[1] :].tolist()]
     steps = [max(1, min(len(row) + 1, trace.num_steps)) for row in new]
     texts = [memory.lm.tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in new]
@@ -153,10 +145,48 @@ def answer_batch(
     ]
 
 
+def write_by_transformers(
+    memory: KnowledgeMemory, binding: Binding, input_ids: Tensor, attention_mask: Tensor, *, max_new_tokens: int
+) -> tuple[Tensor, GreedyTrace]:
+    """Greedy answers behind prompts [B, T], [B, T + N], and what writing them looked like."""
+    lm, trace = memory.lm, GreedyTrace()
+    with memory.hooks.bind(replace(binding, observe=trace.observe, needs_weights=True)):
+        output = lm.model.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=end_ids(lm),
+            pad_token_id=lm.tokenizer.pad_token_id,
+            logits_processor=LogitsProcessorList([trace]),
+            stopping_criteria=StoppingCriteriaList([AnswerLineEnd(lm, num_prompt_tokens=input_ids.shape[1])]),
+        )
+    return output, trace
+
+
+def write_by_steps(
+    memory: KnowledgeMemory, binding: Binding, input_ids: Tensor, attention_mask: Tensor, *, max_new_tokens: int
+) -> tuple[Tensor, StepTrace]:
+    """As `write_by_transformers`, by steps in fixed buffers, which a GPU captures.
+
+    Raises:
+        ValueError: the LLM or the memory cannot be decoded so.
+    """
+    lm = memory.lm
+    options = {"attention_mask": attention_mask, "max_new_tokens": max_new_tokens, "do_sample": False}
+    if reason := why_not_plain(memory.hooks, binding, options):
+        raise ValueError(f"generation='cuda_graph' cannot be used: {reason}")
+    ends = Ending(tuple(end_ids(lm)), lm.tokenizer.pad_token_id, max_new_tokens, at_line_break=True)
+    reads = binding.rows is not None
+    attachment = MemorySteps(memory.hooks, binding, is_observed=True) if reads else None
+    traced = memory.decoder.generate_traced(input_ids, attention_mask, ending=ends, attachment=attachment)
+    return traced.output_ids, StepTrace(traced)
+
+
 def signs_of(
     memory: KnowledgeMemory,
     recall: Recall,
-    trace: GreedyTrace,
+    trace: GreedyTrace | StepTrace,
     *,
     steps: Sequence[int],
     questions: Sequence[str],

@@ -9,8 +9,9 @@ Letters: B sequences, T prompt tokens, N new tokens, P places in the buffers, V 
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -60,6 +61,13 @@ class Attachment(Protocol):
     def steps(self, reader: object, latest: Tensor) -> AbstractContextManager[None]:
         """Lasts while a step is run or captured; `latest` [B, 3] are the last tokens, -1 for none."""
 
+    def first_look(self) -> Tensor:
+        """[B, M] where it looked at the last token of each prompt, in the first pass."""
+
+    @staticmethod
+    def look(reader: object) -> Tensor:
+        """[B, at least M] where it looked in the last step; a tensor of its own."""
+
 
 class Ending(NamedTuple):
     """When a sequence ends.
@@ -76,6 +84,20 @@ class Ending(NamedTuple):
     max_new_tokens: int
     min_new_tokens: int = 0
     at_line_break: bool = False
+
+
+class Traced(NamedTuple):
+    """Greedy decoding and what it looked like.
+
+    Attributes:
+        output_ids: [B, T + N], as `model.generate` returns them.
+        log_probabilities: [B, N] float32, natural, of the likeliest token at each step.
+        looks: [N, B, M] float32, where the attachment looked at each step; None where none took part.
+    """
+
+    output_ids: Tensor
+    log_probabilities: Tensor
+    looks: Tensor | None
 
 
 class FixedLayer(CacheLayerMixin):
@@ -129,10 +151,21 @@ class DecodeStep:
         cache: of a first pass of B sequences, for the shapes of its layers.
         num_places: P.
         reader: the attachment's buffers, or None.
+        is_traced: note the probability of each token.
+        look: where the attachment looked in the last step, [B, M], to be noted too; None: it is not.
     """
 
-    def __init__(self, lm: FrozenLM, cache: DynamicCache, *, num_places: int, reader: object | None) -> None:
-        self.lm, self.reader, self.num_places = lm, reader, num_places
+    def __init__(
+        self,
+        lm: FrozenLM,
+        cache: DynamicCache,
+        *,
+        num_places: int,
+        reader: object | None,
+        is_traced: bool = False,
+        look: Callable[[], Tensor] | None = None,
+    ) -> None:
+        self.lm, self.reader, self.num_places, self._look = lm, reader, num_places, look
         self._graph: torch.cuda.CUDAGraph | None = None
         layers, device = cache.layers[: len(lm.layers)], lm.device
         batch = layers[0].keys.shape[0]
@@ -148,6 +181,8 @@ class DecodeStep:
             self.all_done = torch.zeros(1, dtype=torch.bool, device=device)
             self.ends, self.breaks = torch.zeros_like(self.blanks), torch.zeros_like(self.blanks)
             self.pad = torch.zeros(1, dtype=torch.int64, device=device)
+            self.log_probabilities = torch.zeros(batch, num_places, device=device) if is_traced else None
+            self.looks = None if look is None else torch.zeros(num_places, *look().shape, device=device)
             fixed = [FixedLayer(layer, num_places=num_places, cursor=self.cursor) for layer in layers]
         self.cache = Cache(layers=fixed)
 
@@ -174,6 +209,9 @@ class DecodeStep:
 
     def take(self, logits: Tensor) -> None:
         """Choose the next token of each sequence from [B, V]."""
+        if self.log_probabilities is not None:
+            highest = torch.log_softmax(logits, dim=-1, dtype=torch.float32).amax(-1, keepdim=True)
+            self.log_probabilities.index_copy_(1, self.count, highest)
         banned = self.ends & (self.count < self.least)
         token = logits.masked_fill(banned[: logits.shape[1]], -torch.inf).argmax(-1, keepdim=True)
         self.num_live.add_(~self.is_done.all())
@@ -214,6 +252,8 @@ class DecodeStep:
             past_key_values=self.cache,
             use_cache=True,
         )
+        if self._look is not None:
+            self.looks.index_copy_(0, self.count, self._look().unsqueeze(0))
         self.take(output.logits[:, -1])
         self.cursor += 1
         self.positions += 1
@@ -260,6 +300,7 @@ class GreedyDecoder:
         self._steps: OrderedDict[Hashable, DecodeStep] = OrderedDict()
         has_buffers = self.is_captured if has_prompt_buffers is None else has_prompt_buffers
         self._passes = PromptPasses(lm, is_captured=self.is_captured) if has_buffers else None
+        self._lock = threading.Lock()  # one call at a time has the buffers
 
     @torch.no_grad()
     def generate(
@@ -281,17 +322,60 @@ class GreedyDecoder:
         Raises:
             ValueError: the LLM cannot be decoded in buffers.
         """
+        with self._lock:
+            step, _ = self._decode(input_ids, attention_mask, ending=ending, attachment=attachment)
+            return torch.cat([input_ids, step.out[:, : int(step.num_live)]], dim=1)
+
+    @torch.no_grad()
+    def generate_traced(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        ending: Ending,
+        attachment: Attachment | None = None,
+    ) -> Traced:
+        """As `generate`, with the probability of each token and where the attachment looked.
+
+        The prompts are read as they are, not in buffers.
+        """
+        with self._lock:
+            options = {"ending": ending, "attachment": attachment, "is_traced": True}
+            step, num_looks = self._decode(input_ids, attention_mask, **options)
+            count = int(step.num_live)
+            return Traced(
+                torch.cat([input_ids, step.out[:, :count]], dim=1),
+                step.log_probabilities[:, :count].clone(),
+                None if num_looks is None else step.looks[:count, :, :num_looks].clone(),
+            )
+
+    def _decode(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        *,
+        ending: Ending,
+        attachment: Attachment | None,
+        is_traced: bool = False,
+    ) -> tuple[DecodeStep, int | None]:
+        """The buffers as they are at the end, and M of what was noted of an attachment's looks."""
         reason = why_not(self.lm)
         if reason is not None:
             raise ValueError(f"generation='cuda_graph' cannot be used: {reason}")
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        prompts, mask, cache, logits = self._first_pass(input_ids, mask, attachment)
+        prompts, mask, cache, logits = self._first_pass(input_ids, mask, attachment, in_buffers=not is_traced)
         key = None if attachment is None else attachment.key()
         attachment = None if key is None else attachment
-        step = self._step(cache, num_tokens=prompts.shape[1] + ending.max_new_tokens, key=key, attachment=attachment)
+        num_tokens = prompts.shape[1] + ending.max_new_tokens
+        step = self._step(cache, num_tokens=num_tokens, key=key, attachment=attachment, is_traced=is_traced)
         step.load(cache, prompts, mask, ending)
+        num_looks = None
         if attachment is not None:
             attachment.load(step.reader)
+            if is_traced:
+                first = attachment.first_look()
+                num_looks = first.shape[1]
+                step.looks[0, :, :num_looks] = first
         step.take(logits)
         with nullcontext() if attachment is None else attachment.steps(step.reader, step.latest):
             lookout = _Lookout(step.all_done)
@@ -299,14 +383,14 @@ class GreedyDecoder:
                 if lookout.is_over():
                     break
                 step.run()
-        return torch.cat([input_ids, step.out[:, : int(step.num_live)]], dim=1)
+        return step, num_looks
 
     def _first_pass(
-        self, input_ids: Tensor, mask: Tensor, attachment: Attachment | None
+        self, input_ids: Tensor, mask: Tensor, attachment: Attachment | None, *, in_buffers: bool
     ) -> tuple[Tensor, Tensor, DynamicCache, Tensor]:
         """The prompts and their mask [B, T] as they were read, their keys and values, the logits [B, V] behind them."""
         found = None
-        if self._passes is not None:
+        if self._passes is not None and in_buffers:
             key = None if attachment is None else attachment.prompt_key()
             new_reader = (lambda: None) if attachment is None else partial(attachment.new_prompt_reader, len(input_ids))
             found = self._passes.loaded(input_ids, mask, key=key, new_reader=new_reader)
@@ -324,17 +408,25 @@ class GreedyDecoder:
         return found.input_ids, found.attention_mask, found.cache, found.logits
 
     def _step(
-        self, cache: DynamicCache, *, num_tokens: int, key: Hashable | None, attachment: Attachment | None
+        self,
+        cache: DynamicCache,
+        *,
+        num_tokens: int,
+        key: Hashable | None,
+        attachment: Attachment | None,
+        is_traced: bool,
     ) -> DecodeStep:
         """A step of this size, made and captured on its first use."""
         batch, num_places = cache.layers[0].keys.shape[0], -(-num_tokens // PLACES) * PLACES
-        full = (batch, num_places, key)
+        full = (batch, num_places, key, is_traced)
         step = self._steps.pop(full, None)
         if step is None:
             while len(self._steps) >= _MOST_STEPS:
                 self._steps.popitem(last=False)
             reader = None if attachment is None else attachment.new_reader(batch)
-            step = DecodeStep(self.lm, cache, num_places=num_places, reader=reader)
+            look = partial(attachment.look, reader) if is_traced and attachment is not None else None
+            options = {"num_places": num_places, "is_traced": is_traced, "look": look}
+            step = DecodeStep(self.lm, cache, reader=reader, **options)
             if self.is_captured:
                 with nullcontext() if attachment is None else attachment.steps(reader, step.latest):
                     step.capture()

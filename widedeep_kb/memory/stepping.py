@@ -10,10 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
 from widedeep_kb.decoding import Ending, GreedyDecoder, why_not
+from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.prompt_reader import PromptReader, num_row_places
 from widedeep_kb.memory.static_reader import StaticReader, num_places
@@ -45,10 +47,12 @@ class MemorySteps:
     Args:
         hooks: on the LLM.
         binding: the memory of B prompts.
+        is_observed: note the attention on each slot.
     """
 
-    def __init__(self, hooks: MemoryHooks, binding: Binding) -> None:
-        self._hooks, self._binding = hooks, binding
+    def __init__(self, hooks: MemoryHooks, binding: Binding, *, is_observed: bool = False) -> None:
+        self._hooks, self._is_observed, self._noted = hooks, is_observed, []
+        self._binding = replace(binding, observe=self._note, needs_weights=True) if is_observed else binding
 
     @contextmanager
     def first_pass(self) -> Iterator[None]:
@@ -106,6 +110,7 @@ class MemorySteps:
             embeddings=self._hooks.lm.embedding_weight,
             batch_size=batch_size,
             num_slots=num_places(self._num_slots),
+            is_observed=self._is_observed,
         )
 
     def load(self, reader: StaticReader) -> None:
@@ -115,6 +120,18 @@ class MemorySteps:
     def steps(self, reader: StaticReader, latest: Tensor) -> AbstractContextManager[Binding]:
         """The buffers, bound."""
         return self._hooks.bind(Binding(static=reader, latest=latest))
+
+    def first_look(self) -> Tensor:
+        """[B, M] attention on each slot at the last token of each prompt, mean over adapters and heads."""
+        return torch.stack(self._noted[-len(self._hooks.reader.adapters) :]).mean(0)
+
+    @staticmethod
+    def look(reader: StaticReader) -> Tensor:
+        """[B, places for slots] the same in the last step."""
+        return reader.log_attention.exp().mean((0, 2))
+
+    def _note(self, _index: int, wide: AdapterOutput | None, _deep_mass: Tensor | None) -> None:
+        self._noted.append(wide.weights[:, :, -1, 1:].mean(1))
 
     def _addresses(self) -> tuple[int, ...]:
         return tuple(p.data_ptr() for adapter in self._hooks.reader.adapters for p in adapter.parameters())

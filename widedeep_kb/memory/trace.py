@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from widedeep_kb.decoding import Traced
 from widedeep_kb.memory.adapter import AdapterOutput
 
 
@@ -45,7 +46,35 @@ class GreedyTrace(LogitsProcessor):
         """[B, M] attention on each slot, mean over adapters and each sequence's own steps; None without wide memory."""
         if not self.weights:
             return None
-        table = torch.stack(self.weights).unflatten(0, (-1, num_adapters)).mean(1)  # [steps, B, M]
-        counts = torch.tensor(steps, device=table.device)
-        is_own = torch.arange(len(table), device=table.device)[:, None] < counts[None]
-        return (table * is_own.unsqueeze(-1)).sum(0) / counts.unsqueeze(-1)
+        return _own_mean(torch.stack(self.weights).unflatten(0, (-1, num_adapters)).mean(1), steps)
+
+
+class StepTrace:
+    """What a greedy generation in fixed buffers looked like, told as `GreedyTrace` tells it.
+
+    Args:
+        traced: of B sequences and N steps; where it looked is a mean over adapters already.
+    """
+
+    def __init__(self, traced: Traced) -> None:
+        self._log_probabilities, self._looks = traced.log_probabilities.cpu(), traced.looks
+
+    @property
+    def num_steps(self) -> int:
+        """N."""
+        return self._log_probabilities.shape[1]
+
+    def token_log_probabilities(self, steps: Sequence[int]) -> list[Tensor]:
+        """See `GreedyTrace`."""
+        return [row[:n] for row, n in zip(self._log_probabilities, steps, strict=True)]
+
+    def mass(self, steps: Sequence[int], *, num_adapters: int) -> Tensor | None:  # noqa: ARG002 - as `GreedyTrace`
+        """See `GreedyTrace`."""
+        return None if self._looks is None else _own_mean(self._looks, steps)
+
+
+def _own_mean(table: Tensor, steps: Sequence[int]) -> Tensor:
+    """[B, M] mean over each sequence's own steps of [N, B, M]."""
+    counts = torch.tensor(steps, device=table.device)
+    is_own = torch.arange(len(table), device=table.device)[:, None] < counts[None]
+    return (table * is_own.unsqueeze(-1)).sum(0) / counts.unsqueeze(-1)
