@@ -48,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--num-facts", type=int, default=100_000)
     parser.add_argument("--results", type=Path, default=REPOSITORY / "benchmarks" / "results")
     parser.add_argument("--systems", nargs="+", default=SYSTEMS)
-    parser.add_argument("--ways", nargs="+", choices=tuple(WAYS), default=tuple(WAYS))
+    parser.add_argument("--ways", nargs="+", choices=tuple(WAYS), default=tuple(WAYS), help="steps: no deep memory")
     parser.add_argument("--num-timed", type=int, default=16, help="questions asked one by one, in each run")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5, help="timed, behind two that are not")
@@ -153,6 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     quiet_libraries()
     lm = load_lm(args.llm)
     device = torch.cuda.get_device_name(lm.device) if lm.device.type == "cuda" else f"CPU, {torch.get_num_threads()}"
+    lm.greedy_decoder.most_steps = 8 * len(args.systems)  # all ways share it: none is to be captured again
     corpus, own = read_files(lm, args)
     tell(device=device, facts=corpus.facts.height, questions=corpus.test.height, example=corpus.test["question"][0])
     systems = systems_of(corpus, lm, own, args=args)

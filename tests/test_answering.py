@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -12,8 +14,10 @@ from widedeep_kb.answering import AskOptions
 from widedeep_kb.answers import MemoryAnswer
 from widedeep_kb.decoding import GreedyDecoder
 from widedeep_kb.lm import FrozenLM
+from widedeep_kb.memory.hooks import Binding
 from widedeep_kb.memory.reader import Reader, ReaderConfig
 from widedeep_kb.model import KnowledgeMemory
+from widedeep_kb.phrasings import ask_prompt
 
 MakeLM = Callable[..., FrozenLM]
 FACTS = [
@@ -67,7 +71,9 @@ def assert_same(found: Sequence[MemoryAnswer], expected: Sequence[MemoryAnswer],
 def test_answers_by_steps_equal_those_of_transformers(
     tiny_frozen_lm: MakeLM, architecture: str, *, use_memory: bool
 ) -> None:
-    memory = memory_of(tiny_frozen_lm(architecture))
+    lm = tiny_frozen_lm(architecture)
+    lm._kinds[lm.device] = lm.blank_tokens, torch.arange(len(lm.blank_tokens)) % 2 == 0  # so that some end early
+    memory = memory_of(lm)
     for max_new_tokens in (9, 1, 9):  # the last call finds the first one's buffers
         options = {"use_memory": use_memory, "max_new_tokens": max_new_tokens}
         expected = asked(memory, "transformers", **options)
@@ -98,6 +104,44 @@ def test_answers_that_cannot_be_written_by_steps_are_refused_where_steps_are_ask
     with pytest.raises(ValueError, match="generation='cuda_graph' cannot be used: the deep memory is read"):
         asked(memory, "cuda_graph")
     assert len(asked(memory, "auto")) == len(QUESTIONS)
+
+
+def test_the_ends_of_the_generation_config_hold_for_steps_too(tiny_frozen_lm: MakeLM) -> None:
+    memory = memory_of(tiny_frozen_lm("llama"))
+    config = memory.lm.model.generation_config
+    free = [answer.generated_tokens for answer in asked(memory, "transformers")]
+    prompt = torch.tensor(memory.lm.encode([ask_prompt(QUESTIONS[0])]))
+    written = memory.generate(prompt, max_new_tokens=9, do_sample=False, texts=QUESTIONS[:1])[0, -9:].tolist()
+    config.eos_token_id = [written[4]]
+    for config.min_new_tokens in (None, 7):
+        expected = asked(memory, "transformers")
+        assert_same(asked(memory, "cuda_graph"), expected)
+        assert min(answer.generated_tokens for answer in expected) < 9
+    config.repetition_penalty = 1.3
+    with pytest.raises(ValueError, match="the LLM's generation config sets 'repetition_penalty'"):
+        asked(memory, "cuda_graph")
+    with pytest.raises(ValueError, match="not 'steps'"):
+        asked(memory, "steps")
+    assert max(free) == 9
+
+
+def test_the_rows_of_a_call_by_steps_go_with_it(tiny_frozen_lm: MakeLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, rows = memory_of(tiny_frozen_lm("llama")), []
+    judged = memory.judged
+
+    def noted(binding: Binding, *args: object, **options: object) -> Binding:
+        rows.append(weakref.ref(binding.rows))
+        return judged(binding, *args, **options)
+
+    monkeypatch.setattr(memory, "judged", noted)
+    asked(memory, "cuda_graph")  # makes the buffers
+    gc.collect()
+    gc.disable()
+    try:
+        asked(memory, "cuda_graph")
+        assert len(rows) == 4 and all(one() is None for one in rows)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

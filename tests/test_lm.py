@@ -91,6 +91,21 @@ def test_texts_continued_in_buffers_are_those_of_transformers(
     assert lm.greedy_decoder._steps
 
 
+def test_buffers_are_left_where_a_memory_is_bound_and_refused_where_the_scores_are_altered(lm: FrozenLM) -> None:
+    lm.generation = "cuda_graph"
+    expected = lm.generate_texts(["Who?"], max_new_tokens=5)
+    lm.greedy_decoder._steps.clear()
+    with lm.bound():
+        assert lm.is_bound and lm.generate_texts(["Who?"], max_new_tokens=5) == expected
+    assert not lm.is_bound and not lm.greedy_decoder._steps
+    lm.model.generation_config.repetition_penalty = 1.3
+    with pytest.raises(ValueError, match="generation config sets 'repetition_penalty'"):
+        lm.generate_texts(["Who?"], max_new_tokens=5)
+    lm.generation = "steps"
+    with pytest.raises(ValueError, match="not 'steps'"):
+        lm.generate_texts(["Who?"], max_new_tokens=5)
+
+
 def test_generate_texts_keeps_the_order_and_equals_single_calls(lm: FrozenLM) -> None:
     prompts = ["The capital of France is", "Iron", "What is the time zone of Porto?", "é 東京", "The"]
     together = lm.generate_texts(prompts, max_new_tokens=5, batch_size=2)

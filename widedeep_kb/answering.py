@@ -18,12 +18,12 @@ from torch import Tensor
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from widedeep_kb.answers import Evidence, MemoryAnswer
-from widedeep_kb.decoding import Ending
+from widedeep_kb.decoding import ending_of
 from widedeep_kb.following import attention_shares, follow
 from widedeep_kb.lm import AnswerLineEnd, answer_tokens, end_ids, left_pad
 from widedeep_kb.memory.recalled import Recall
 from widedeep_kb.memory.signs import AnswerSigns, answer_signs
-from widedeep_kb.memory.stepping import MemorySteps, why_not_plain
+from widedeep_kb.memory.stepping import MemorySteps, check_generation, why_not_plain
 from widedeep_kb.memory.trace import GreedyTrace, StepTrace
 from widedeep_kb.phrasings import ask_prompt
 
@@ -121,6 +121,7 @@ def answer_batch(
     padded = left_pad(rows, pad_id=memory.lm.tokenizer.pad_token_id)
     input_ids, attention_mask = (tensor.to(memory.lm.device) for tensor in padded)
     binding = memory.judged(binding, input_ids, attention_mask=attention_mask)
+    check_generation(memory.generation)
     write = write_by_steps if memory.generation == "cuda_graph" else write_by_transformers
     output, trace = write(memory, binding, input_ids, attention_mask, max_new_tokens=options.max_new_tokens)
     new = [answer_tokens(memory.lm, row) for row in output[:, input_ids.shape[1] :].tolist()]
@@ -176,10 +177,10 @@ def write_by_steps(
     options = {"attention_mask": attention_mask, "max_new_tokens": max_new_tokens, "do_sample": False}
     if reason := why_not_plain(memory.hooks, binding, options):
         raise ValueError(f"generation='cuda_graph' cannot be used: {reason}")
-    ends = Ending(tuple(end_ids(lm)), lm.tokenizer.pad_token_id, max_new_tokens, at_line_break=True)
+    ending = ending_of(lm, max_new_tokens=max_new_tokens, at_line_break=True)
     reads = binding.rows is not None
     attachment = MemorySteps(memory.hooks, binding, is_observed=True) if reads else None
-    traced = memory.decoder.generate_traced(input_ids, attention_mask, ending=ends, attachment=attachment)
+    traced = memory.decoder.generate_traced(input_ids, attention_mask, ending=ending, attachment=attachment)
     return traced.output_ids, StepTrace(traced)
 
 

@@ -9,7 +9,6 @@ Letters: B sequences, T prompt tokens, N new tokens, P places in the buffers, V 
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,13 +17,18 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
 
-from widedeep_kb.lm import FrozenLM
+from widedeep_kb.lm import FrozenLM, end_ids
 from widedeep_kb.prompt_pass import PromptPasses, prompt_logits
 
+PLAIN = ("attention_mask", "max_new_tokens", "min_new_tokens", "do_sample", "eos_token_id", "pad_token_id")
+# Of a generation config: what has no say in greedy decoding of a given number of tokens, or none at 1.
+_HARMLESS = ("bos_token_id", "max_length", "temperature", "top_k", "top_p", "use_cache", "transformers_version")
+_NEUTRAL_AT_1 = ("num_beams", "num_beam_groups", "num_return_sequences", "repetition_penalty", "length_penalty")
 PLACES = 64  # buffers hold a multiple of so many tokens: prompts of similar length share a captured step
-_MOST_STEPS = 8  # captured steps kept, the latest used
+_MOST_STEPS = 8
 _WARM_UPS = 3
 
 
@@ -209,11 +213,12 @@ class DecodeStep:
 
     def take(self, logits: Tensor) -> None:
         """Choose the next token of each sequence from [B, V]."""
+        banned = self.ends & (self.count < self.least)
+        logits = logits.masked_fill(banned[: logits.shape[1]], -torch.inf)
         if self.log_probabilities is not None:
             highest = torch.log_softmax(logits, dim=-1, dtype=torch.float32).amax(-1, keepdim=True)
             self.log_probabilities.index_copy_(1, self.count, highest)
-        banned = self.ends & (self.count < self.least)
-        token = logits.masked_fill(banned[: logits.shape[1]], -torch.inf).argmax(-1, keepdim=True)
+        token = logits.argmax(-1, keepdim=True)
         self.num_live.add_(~self.is_done.all())
         self.token.copy_(torch.where(self.is_done, self.pad, token))
         self.out.index_copy_(1, self.count, self.token)
@@ -290,6 +295,9 @@ class GreedyDecoder:
         lm: the LLM.
         is_captured: make each step a CUDA graph; default: on a GPU.
         has_prompt_buffers: run first passes over prompts of a known size in buffers; default: where they are captured.
+
+    Attributes:
+        most_steps: captured steps that are kept, the latest used.
     """
 
     def __init__(
@@ -300,7 +308,7 @@ class GreedyDecoder:
         self._steps: OrderedDict[Hashable, DecodeStep] = OrderedDict()
         has_buffers = self.is_captured if has_prompt_buffers is None else has_prompt_buffers
         self._passes = PromptPasses(lm, is_captured=self.is_captured) if has_buffers else None
-        self._lock = threading.Lock()  # one call at a time has the buffers
+        self.most_steps = _MOST_STEPS
 
     @torch.no_grad()
     def generate(
@@ -322,7 +330,7 @@ class GreedyDecoder:
         Raises:
             ValueError: the LLM cannot be decoded in buffers.
         """
-        with self._lock:
+        with self.lm.decoding_lock:
             step, _ = self._decode(input_ids, attention_mask, ending=ending, attachment=attachment)
             return torch.cat([input_ids, step.out[:, : int(step.num_live)]], dim=1)
 
@@ -337,9 +345,12 @@ class GreedyDecoder:
     ) -> Traced:
         """As `generate`, with the probability of each token and where the attachment looked.
 
-        The prompts are read as they are, not in buffers.
+        The prompts are read as they are, not in buffers. The attachment must note where it looks.
+
+        Raises:
+            ValueError: the LLM cannot be decoded in buffers.
         """
-        with self._lock:
+        with self.lm.decoding_lock:
             options = {"ending": ending, "attachment": attachment, "is_traced": True}
             step, num_looks = self._decode(input_ids, attention_mask, **options)
             count = int(step.num_live)
@@ -421,7 +432,7 @@ class GreedyDecoder:
         full = (batch, num_places, key, is_traced)
         step = self._steps.pop(full, None)
         if step is None:
-            while len(self._steps) >= _MOST_STEPS:
+            while len(self._steps) >= self.most_steps:
                 self._steps.popitem(last=False)
             reader = None if attachment is None else attachment.new_reader(batch)
             look = partial(attachment.look, reader) if is_traced and attachment is not None else None
@@ -445,4 +456,19 @@ def why_not(lm: FrozenLM) -> str | None:
         return f"its cache holds a {type(other).__name__}"
     if config.is_encoder_decoder:
         return "it has an encoder"
+    entries = lm.model.generation_config.to_dict().items()
+    if altered := next((name for name, value in entries if _alters(name, value)), None):
+        return f"the LLM's generation config sets {altered!r}"
     return None
+
+
+def ending_of(lm: FrozenLM, *, max_new_tokens: int, at_line_break: bool) -> Ending:
+    """The end of an answer as the LLM's own ends and its generation config have it."""
+    least = lm.model.generation_config.min_new_tokens or 0
+    return Ending(tuple(end_ids(lm)), lm.tokenizer.pad_token_id, max_new_tokens, least, at_line_break=at_line_break)
+
+
+def _alters(name: str, value: object) -> bool:
+    """Whether an entry of a generation config may alter greedy decoding."""
+    is_neutral = not value or (value == 1 and name in _NEUTRAL_AT_1) or value == getattr(GenerationConfig(), name, None)
+    return not (is_neutral or name.startswith("_") or name in PLAIN or name in _HARMLESS)

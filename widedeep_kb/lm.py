@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +78,9 @@ class FrozenLM:
         source: folder or hub id, and the GGUF file in it, where the tokenizer can be loaded again.
 
     Attributes:
-        generation: "transformers", or "cuda_graph": texts are continued in fixed buffers, a step a CUDA graph on a GPU.
+        generation: "transformers", or "cuda_graph": texts are continued in fixed buffers, a step a CUDA graph on a GPU,
+            but where `logits_processors` or a bound memory have a say; an LLM that cannot be decoded so raises.
+        decoding_lock: held by who decodes in fixed buffers.
     """
 
     def __init__(
@@ -92,15 +96,31 @@ class FrozenLM:
         self.identity = identity
         self.source = source
         self.generation: Literal["transformers", "cuda_graph"] = "transformers"
+        self.decoding_lock = threading.RLock()
+        self._bound = threading.local()
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
 
     @cached_property
     def greedy_decoder(self) -> GreedyDecoder:
-        """The fixed buffers that all calls without memory share."""
+        """The fixed buffers that all calls of `generate_texts` share."""
         from widedeep_kb.decoding import GreedyDecoder  # noqa: PLC0415 - it is made of this module
 
         return GreedyDecoder(self)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a memory is bound to this thread's calls, see `MemoryHooks.bind`."""
+        return getattr(self._bound, "number", 0) > 0
+
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """Inside the `with` block a memory is bound."""
+        self._bound.number = getattr(self._bound, "number", 0) + 1
+        try:
+            yield
+        finally:
+            self._bound.number -= 1
 
     @property
     def device(self) -> torch.device:
@@ -263,10 +283,12 @@ def generate_ids(
     """Greedy new tokens for each row of prompt tokens, cut before the token that ended them."""
     padded = left_pad(rows, pad_id=lm.tokenizer.pad_token_id)
     input_ids, attention_mask = (part.to(lm.device) for part in padded)
-    if lm.generation == "cuda_graph" and not logits_processors:
-        from widedeep_kb.decoding import Ending  # noqa: PLC0415 - it is made of this module
+    if lm.generation not in ("transformers", "cuda_graph"):
+        raise ValueError(f"generation must be 'transformers' or 'cuda_graph', not {lm.generation!r}")
+    if lm.generation == "cuda_graph" and not logits_processors and not lm.is_bound:
+        from widedeep_kb.decoding import ending_of  # noqa: PLC0415 - it is made of this module
 
-        ending = Ending(tuple(end_ids(lm)), lm.tokenizer.pad_token_id, max_new_tokens, at_line_break=stop_at_newline)
+        ending = ending_of(lm, max_new_tokens=max_new_tokens, at_line_break=stop_at_newline)
         output = lm.greedy_decoder.generate(input_ids, attention_mask, ending=ending)
     else:
         line_end = AnswerLineEnd(lm, num_prompt_tokens=input_ids.shape[1])

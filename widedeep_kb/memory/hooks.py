@@ -172,7 +172,8 @@ class MemoryHooks:
         assert self.binding is None, "a memory is already bound to this LLM"
         self.binding = binding
         try:
-            yield binding
+            with self.lm.bound():
+                yield binding
         finally:
             self.binding = None
 

@@ -1,4 +1,4 @@
-"""The memory's part in greedy decoding with fixed buffers, and which calls of `generate` can be decoded so.
+"""The memory's part in greedy decoding with fixed buffers (of `generate` and `ask`), and what can be decoded so.
 
 Letters: B sequences, M slots.
 """
@@ -8,24 +8,18 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
 
-from widedeep_kb.decoding import Ending, GreedyDecoder, why_not
+from widedeep_kb.decoding import PLAIN, Ending, GreedyDecoder, why_not
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.prompt_reader import PromptReader, num_row_places
 from widedeep_kb.memory.static_reader import StaticReader, num_places
 
 Generation = Literal["auto", "transformers", "cuda_graph"]
-
-_PLAIN = ("attention_mask", "max_new_tokens", "min_new_tokens", "do_sample", "eos_token_id", "pad_token_id")
-# Of a generation config: what has no say in greedy decoding of a given number of tokens, or none at 1.
-_HARMLESS = ("bos_token_id", "max_length", "temperature", "top_k", "top_p", "use_cache", "transformers_version")
-_NEUTRAL_AT_1 = ("num_beams", "num_beam_groups", "num_return_sequences", "repetition_penalty", "length_penalty")
 
 # With one of these the first pass of Hugging Face's `generate` may be other than one over the prompts in a new cache.
 OTHER_FIRST_PASS = (
@@ -51,8 +45,14 @@ class MemorySteps:
     """
 
     def __init__(self, hooks: MemoryHooks, binding: Binding, *, is_observed: bool = False) -> None:
-        self._hooks, self._is_observed, self._noted = hooks, is_observed, []
-        self._binding = replace(binding, observe=self._note, needs_weights=True) if is_observed else binding
+        self._hooks, self._is_observed, self._binding = hooks, is_observed, binding
+        self._noted = noted = []  # by a function of no object: rows would wait for a collection of cycles
+        if is_observed:
+
+            def note(_index: int, wide: AdapterOutput | None, _deep_mass: Tensor | None) -> None:
+                noted.append(wide.weights[:, :, -1, 1:].mean(1))
+
+            self._binding = replace(binding, observe=note, needs_weights=True)
 
     @contextmanager
     def first_pass(self) -> Iterator[None]:
@@ -101,7 +101,7 @@ class MemorySteps:
         """Number of slots, and where the weights are that a captured step reads; None: the gate left no rows."""
         if self._binding.rows is None:
             return None
-        return (num_places(self._num_slots), *self._addresses())
+        return (num_places(self._num_slots), self._is_observed, *self._addresses())
 
     def new_reader(self, batch_size: int) -> StaticReader:
         """Buffers for B sequences of up to so many slots."""
@@ -129,9 +129,6 @@ class MemorySteps:
     def look(reader: StaticReader) -> Tensor:
         """[B, places for slots] the same in the last step."""
         return reader.log_attention.exp().mean((0, 2))
-
-    def _note(self, _index: int, wide: AdapterOutput | None, _deep_mass: Tensor | None) -> None:
-        self._noted.append(wide.weights[:, :, -1, 1:].mean(1))
 
     def _addresses(self) -> tuple[int, ...]:
         return tuple(p.data_ptr() for adapter in self._hooks.reader.adapters for p in adapter.parameters())
@@ -163,8 +160,7 @@ def generate_with(
     Raises:
         ValueError: "cuda_graph" is demanded and impossible, or no way of generation is called so.
     """
-    if generation not in ("auto", "transformers", "cuda_graph"):
-        raise ValueError(f"generation must be 'auto', 'transformers' or 'cuda_graph', not {generation!r}")
+    check_generation(generation)
     reason = None
     if generation == "transformers" or (generation == "auto" and not decoder.is_captured):
         reason = "not asked for"
@@ -182,28 +178,26 @@ def generate_with(
     )
 
 
+def check_generation(generation: str) -> None:
+    """Raise a `ValueError` unless a way of generation is called so."""
+    if generation not in get_args(Generation):
+        raise ValueError(f"generation must be 'auto', 'transformers' or 'cuda_graph', not {generation!r}")
+
+
 def why_not_plain(hooks: MemoryHooks, binding: Binding, options: Mapping[str, object]) -> str | None:
     """Why a call is not plain greedy decoding in fixed buffers; None: it is."""
-    if other := sorted(name for name, value in options.items() if name not in _PLAIN and value is not None):
+    if other := sorted(name for name, value in options.items() if name not in PLAIN and value is not None):
         return f"it knows no {other[0]!r}"
     if missing := [name for name in ("attention_mask", "max_new_tokens") if options.get(name) is None]:
         return f"it needs {missing[0]!r}"
     config = hooks.lm.model.generation_config
     if options.get("do_sample", config.do_sample):
         return "it does not sample"
-    if altered := [name for name, value in config.to_dict().items() if _alters(name, value)]:
-        return f"the LLM's generation config sets {altered[0]!r}"
     if binding.use_deep and hooks.reader.has_deep:
         return "the deep memory is read"
     if binding.observe is not None:
         return "the attention is observed"
     return why_not(hooks.lm)
-
-
-def _alters(name: str, value: object) -> bool:
-    """Whether an entry of a generation config may alter greedy decoding."""
-    is_neutral = not value or (value == 1 and name in _NEUTRAL_AT_1) or value == getattr(GenerationConfig(), name, None)
-    return not (is_neutral or name.startswith("_") or name in _PLAIN or name in _HARMLESS)
 
 
 def _ending(hooks: MemoryHooks, options: Mapping[str, object]) -> Ending:

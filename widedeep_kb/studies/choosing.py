@@ -15,7 +15,7 @@ from widedeep_kb.studies.evaluate import predict
 from widedeep_kb.systems.prompted import PromptedSystem
 from widedeep_kb.systems.prompts import PROMPT_FORMATS, PromptFormat
 from widedeep_kb.systems.protocol import Practising, System, Trained, Tunable
-from widedeep_kb.systems.tuning import FormatChoice, take_shots, tune_format
+from widedeep_kb.systems.tuning import FormatChoice, renew_contexts, take_shots, tune_format
 
 MIN_SCORED = 10  # development questions behind the worked examples
 OUT_OF_TIME = "the budget was spent"
@@ -120,11 +120,11 @@ def tune(
     tried = _try_all(system, corpus, part, settings, budget=budget, tell=tell)
     best = max(tried, key=lambda one: one.score)
     part.setting, part.build_s, part.train_limit_s = best.setting, best.build_s, best.train_limit_s
+    is_kept = best.number == tried[-1].number
     if best is not tried[-1]:
         system.use(best.setting)
-    is_kept = best.number == tried[-1].number
-    if is_kept:
-        _renew_contexts(system)
+        if is_kept:
+            renew_contexts(system)
     if isinstance(system, PromptedSystem) and best.prompt_format is not None:
         if is_kept and best is not tried[0]:
             best = _try_other_formats(system, corpus, _line_of(part, best), best, seconds=budget.left())
@@ -225,17 +225,11 @@ def build(system: System, corpus: Corpus) -> float:
     """Let a system take in the facts and, where it can, practise; the seconds of both."""
     began = time.perf_counter()
     system.ingest(corpus.facts)
-    _renew_contexts(system)
+    renew_contexts(system)
     build_s = time.perf_counter() - began
     if isinstance(system, Practising) and corpus.dev.height:
         build_s += practise(system, corpus.dev)
     return round(build_s, 3)
-
-
-def _renew_contexts(system: System) -> None:
-    """Show in a system's worked examples what it shows with a question in its present setting."""
-    if isinstance(system, PromptedSystem) and system.shots:
-        system.shots = system.with_contexts(system.shots)
 
 
 def practise(system: Practising, dev: pl.DataFrame) -> float:

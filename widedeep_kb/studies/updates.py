@@ -17,6 +17,7 @@ from widedeep_kb.metrics import bootstrap_interval, clean_prediction, exact_matc
 from widedeep_kb.schema import facts_from_records
 from widedeep_kb.studies.evaluate import predict
 from widedeep_kb.systems.protocol import System, Updatable
+from widedeep_kb.systems.tuning import renew_contexts
 
 _NUM_OTHERS = 100  # questions about facts that were not changed
 
@@ -73,7 +74,7 @@ def update_cost(
     system.generate(first)  # what is made on a first question of its size is there
     if is_whole:
         whole = pl.concat([facts.filter(~is_about), changed])
-        seconds = _seconds(lambda: system.ingest(whole))
+        seconds = _seconds(lambda: (system.ingest(whole), renew_contexts(system)))
     else:
         seconds = _seconds(lambda: system.update(changed))
     answer_ms = 1000 * _seconds(lambda: system.generate(first))

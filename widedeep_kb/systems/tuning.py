@@ -119,6 +119,12 @@ def take_shots(system: PromptedSystem, dev_questions: pl.DataFrame, *, num_shots
     return dev_questions[order[num_shots:]]
 
 
+def renew_contexts(system: object) -> None:
+    """Show in a system's worked examples, if it has any, what it shows with a question now."""
+    if isinstance(system, PromptedSystem) and system.shots:
+        system.shots = system.with_contexts(system.shots)
+
+
 def tune_format(
     system: PromptedSystem,
     dev_questions: pl.DataFrame,
