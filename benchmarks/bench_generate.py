@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from widedeep_kb.answering import ask_prompt
-from widedeep_kb.decoding import Ending, GreedyDecoder
+from widedeep_kb.decode_step import Ending
+from widedeep_kb.decoding import GreedyDecoder
 from widedeep_kb.lm import left_pad
 from widedeep_kb.memory.hooks import MemoryHooks
 from widedeep_kb.model import KnowledgeMemory

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteriaList
 
-from widedeep_kb.decoding import PLACES, Ending, GreedyDecoder
+from widedeep_kb.decode_step import Ending
+from widedeep_kb.decoding import PLACES, GreedyDecoder
 from widedeep_kb.lm import AnswerLineEnd, FrozenLM, left_pad
 from widedeep_kb.prompt_pass import PromptPasses
 

@@ -13,7 +13,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from widedeep_kb.decoding import PLAIN, Ending, GreedyDecoder, why_not
+from widedeep_kb.decode_step import Ending
+from widedeep_kb.decoding import PLAIN, GreedyDecoder, why_not
 from widedeep_kb.memory.adapter import AdapterOutput
 from widedeep_kb.memory.hooks import Binding, MemoryHooks
 from widedeep_kb.memory.prompt_reader import PromptReader, num_row_places
