@@ -76,6 +76,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--num-timed", type=int, default=32, help="questions asked one by one")
     parser.add_argument("--runs", type=int, default=3, help="timed passes in batches of 64")
     parser.add_argument("--max-new-tokens", type=int, default=24)
+    parser.add_argument("--generation", choices=("transformers", "cuda_graph"), default="transformers")
     parser.add_argument("--in-turns", action="store_true", help="a memory for each size, timed in turn")
     parser.add_argument("--save-up-to", type=int, default=0, help="facts up to which the memory is saved, for its size")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw fillers; 0: this one")
@@ -321,7 +322,7 @@ def main(argv: list[str] | None = None) -> None:
     quiet_libraries()
     options = {} if args.row_format == "fp16" else {"row_format": args.row_format}
     memory = KnowledgeMemory.from_pretrained(llm=args.llm, reader=args.reader, **options)
-    lm = memory.lm
+    memory.generation, lm = args.generation, memory.lm
     device = torch.cuda.get_device_name(lm.device) if lm.device.type == "cuda" else "CPU"
     tell(device=device, llm=lm.identity.name, row_format=args.row_format, written=args.written, seed=args.seed)
     source = Source(memory, num_written=args.written, seed=args.seed, workers=args.workers)
