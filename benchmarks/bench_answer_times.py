@@ -57,6 +57,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if min(args.num_timed, args.batch_size, args.runs) < 1:
         parser.error("--num-timed, --batch-size and --runs must be at least 1")
+    path = args.results / f"{args.corpus}-{args.num_facts}" / PARTS
+    if not path.is_file():
+        parser.error(f"no comparison at {path}")
+    parts = json.loads(path.read_text(encoding="utf-8"))
+    args.chosen = {part["system"]: part for part in parts if part["seed"] == 0}
+    if unknown := [name for name in args.systems if name not in args.chosen]:
+        parser.error(f"{path} holds no {unknown[0]!r}; it holds {', '.join(sorted(args.chosen))}")
     return args
 
 
@@ -71,20 +78,12 @@ def read_files(lm: FrozenLM, args: argparse.Namespace) -> tuple[Corpus, argparse
 
 
 def systems_of(corpus: Corpus, lm: FrozenLM, own: argparse.Namespace, *, args: argparse.Namespace) -> dict[str, System]:
-    """Every way with its facts, in the setting and format that was best in the comparison.
-
-    Raises:
-        ValueError: the comparison has no such way.
-    """
-    path = args.results / f"{args.corpus}-{args.num_facts}" / PARTS
-    chosen = {part["system"]: part for part in json.loads(path.read_text(encoding="utf-8")) if part["seed"] == 0}
+    """Every way with its facts, in the setting and format that was best in the comparison."""
     systems = {}
     for name in args.systems:
-        if name not in chosen:
-            raise ValueError(f"{path} holds no {name!r}; it holds {', '.join(sorted(chosen))}")
         part, system = Part(name, 0), make_system(name, lambda: lm)
         limit_answers(system, config_of(own))
-        settle(system, corpus, part, chosen=chosen[name])
+        settle(system, corpus, part, chosen=args.chosen[name])
         system.batch_size = args.batch_size
         systems[name] = system
         tell(way=name, build_s=part.build_s, setting=part.setting, prompt_format=part.prompt_format)

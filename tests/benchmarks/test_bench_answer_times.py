@@ -59,10 +59,22 @@ def test_the_table_has_medians_and_ratios_call_by_call(script: dict) -> None:
     assert two == "| two | transformers | 0.000 | 10.00 | 1.000 |"
 
 
-def test_a_way_that_the_comparison_has_not_is_refused(script: dict, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--systems", "lookup"], "holds no 'lookup'; it holds wide"),
+        (["--num-facts", "11"], "no comparison at"),
+        (["--runs", "0"], "--runs must be at least 1"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused_before_anything_is_loaded(
+    script: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
     folder = tmp_path / "made-10"
     folder.mkdir()
     (folder / "parts.json").write_text(json.dumps([{"system": "wide", "seed": 0}]))
-    args = argparse.Namespace(results=tmp_path, corpus="made", num_facts=10, systems=["lookup"])
-    with pytest.raises(ValueError, match="holds no 'lookup'; it holds wide"):
-        script["systems_of"](None, None, None, args=args)
+    fixed = ["--data-dir=x", "--output=x", f"--results={tmp_path}", "--corpus=made", "--num-facts=10", "--systems=wide"]
+    assert script["parse_args"](fixed).chosen == {"wide": {"system": "wide", "seed": 0}}
+    with pytest.raises(SystemExit, match="2"):
+        script["parse_args"]([*fixed, *words])
+    assert message in capsys.readouterr().err.splitlines()[-1]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from widedeep_kb.lm import FrozenLM
 from widedeep_kb.schema import QUESTION_SCHEMA, facts_from_records
 from widedeep_kb.studies.evaluate import predict
 from widedeep_kb.studies.updates import _others, update_cost
+from widedeep_kb.systems.closed_book import ClosedBook
+from widedeep_kb.systems.prompts import Context, Shot
 from widedeep_kb.systems.protocol import Answer
 
 
@@ -72,6 +75,30 @@ def test_what_moved_and_how_long_it_took_do_not_depend_on_batches_or_a_cold_star
     assert system.num_updates == 1 and not cost.is_whole
     assert (cost.num_changed, cost.num_others, cost.share_moved) == (4, 8, 0.0)
     assert cost.answer_ms < 200 and cost.seconds < 0.2
+
+
+class Building(ClosedBook):
+    """A stand-in that takes in everything anew, and shows how often it has."""
+
+    num_builds = 0
+
+    def ingest(self, facts: pl.DataFrame) -> None:
+        self.num_builds += 1
+
+    def contexts(self, questions: Sequence[str], *, fact_ids: Sequence[str | None] | None) -> list[Context]:
+        return [Context((f"Build {self.num_builds}.",))] * len(questions)
+
+    def generate(self, questions: Sequence[str], **_options: object) -> list[Answer]:
+        return [Answer("", None, [], 1, 1, 1.0) for _ in questions]
+
+
+def test_worked_examples_show_what_is_so_after_the_change(tiny_frozen_lm: Callable[..., FrozenLM]) -> None:
+    facts, system = facts_of(6), Building(tiny_frozen_lm("llama"))
+    questions = questions_of(facts)
+    system.ingest(facts)
+    system.shots = system.with_contexts([Shot("Who?", "Ann")])
+    assert update_cost(system, facts, questions, predict(system, questions), num_changed=2, seed=0).is_whole
+    assert [shot.context.statements for shot in system.shots] == [("Build 2.",)]
 
 
 def test_questions_that_a_changed_fact_helps_to_answer_are_no_others() -> None:
